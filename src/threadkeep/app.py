@@ -1,0 +1,74 @@
+"""The composition root: from Settings to an ASGI application. Alone knows every concrete class."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from threadkeep.clock import Clock, system_clock
+from threadkeep.context import Context
+from threadkeep.http.middleware import Application, Running
+from threadkeep.ids import IdMaker, id_maker
+from threadkeep.projects.actions import Keyring, Keys
+from threadkeep.settings import Settings
+from threadkeep.storage.blobs import Blobs
+from threadkeep.storage.database import Database
+from threadkeep.storage.migrate import migrate
+from threadkeep.storage.sqlite import SQLiteDatabase
+from threadkeep.storage.sweeps import Sweeper
+from threadkeep.sweeping import handlers
+
+
+@asynccontextmanager
+async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIterator[Database]:
+    """The database that the settings name, with its schema up to date."""
+    path = settings.database_path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = SQLiteDatabase(path)
+    try:
+        if migrated:
+            await migrate(database)
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_context(settings: Settings, clock: Clock, new_id: IdMaker) -> AsyncIterator[Context]:
+    """Everything that rooms work with."""
+    async with open_database(settings) as database:
+        blobs = await asyncio.to_thread(Blobs, settings.files_path)
+        yield Context(database, blobs, clock, new_id, settings)
+
+
+Announce = Callable[[str | None], Awaitable[None]]
+"""Called once the server can work, with the key if one was just made."""
+
+
+def create_app(
+    settings: Settings, announce: Announce | None = None, clock: Clock = system_clock
+) -> Application:
+    """The server for these settings."""
+    new_id = id_maker(clock)
+
+    @asynccontextmanager
+    async def lifespan() -> AsyncIterator[Running]:
+        async with open_context(settings, clock, new_id) as context:
+            key = await first_key(Keys(context.database, clock, new_id), settings)
+            sweeper = Sweeper(context.database, clock, handlers(context))
+            sweeper.start()
+            if announce:
+                await announce(key)
+            try:
+                yield Running(context, Keyring(context.database, clock))
+            finally:
+                await sweeper.stop()
+
+    return Application(lifespan, settings.access_log)
+
+
+async def first_key(keys: Keys, settings: Settings) -> str | None:
+    """Make sure that some key opens the server; return one that was made just now."""
+    if settings.api_key is None:
+        return await keys.first()
+    await keys.fix(settings.api_key)
+    return None

@@ -1,0 +1,1 @@
+"""Files: bytes with a purpose."""

@@ -1,0 +1,116 @@
+"""Writes to files that keep a rule: bytes and rows come and go together, whenever the server stops."""
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from threadkeep.context import Context
+from threadkeep.errors import NotDownloadable
+from threadkeep.files import store
+from threadkeep.files.model import KEPT, File, StoredFile, Upload, blob_key
+from threadkeep.messages import store as messages
+from threadkeep.messages.model import body_of, message_of
+from threadkeep.storage import sweeps
+from threadkeep.storage.blobs import Stored
+from threadkeep.storage.database import Transaction
+from threadkeep.threads import store as threads
+
+ABANDONED_AFTER = 24 * 3600
+"""Seconds after which bytes that no row ever named are removed."""
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """Bytes that have arrived and wait for their row."""
+
+    file_id: str
+    project_id: str
+    stored: Stored
+
+    @property
+    def key(self) -> str:
+        return blob_key(self.project_id, self.file_id)
+
+
+async def receive(context: Context, project_id: str, chunks: AsyncIterator[bytes]) -> Receipt:
+    """Stream an upload's bytes to their place. `keep` or `discard` what is returned."""
+    file_id = context.new_id("file-")
+    key = blob_key(project_id, file_id)
+
+    async def intend(transaction: Transaction) -> None:
+        await sweeps.plan(transaction, sweeps.BLOB, key, context.now() + ABANDONED_AFTER)
+
+    await context.database.write(intend)
+    return Receipt(file_id, project_id, await context.blobs.put(key, chunks))
+
+
+async def keep(context: Context, receipt: Receipt, filename: str, upload: Upload) -> File:
+    """Give received bytes their row."""
+    now = context.now()
+    expires_at = None if upload.expires_after is None else now + upload.expires_after
+    file = File(
+        id=receipt.file_id,
+        purpose=upload.purpose,
+        filename=filename,
+        bytes=receipt.stored.bytes,
+        created_at=now,
+        expires_at=expires_at,
+    )
+
+    async def work(transaction: Transaction) -> None:
+        await store.insert(transaction, receipt.project_id, StoredFile(file, receipt.stored.sha256))
+        await sweeps.drop(transaction, sweeps.BLOB, receipt.key)
+        if expires_at is not None:
+            await sweeps.plan(transaction, sweeps.FILE, receipt.key, expires_at)
+
+    await context.database.write(work)
+    return file
+
+
+async def discard(context: Context, receipt: Receipt) -> None:
+    """Remove bytes that turned out unwanted."""
+    await context.blobs.delete(receipt.key)
+
+    async def work(transaction: Transaction) -> None:
+        await sweeps.drop(transaction, sweeps.BLOB, receipt.key)
+
+    await context.database.write(work)
+
+
+async def delete(context: Context, project_id: str, id: str) -> None:
+    """Remove a file: from every message and thread that uses it, and its bytes. Raises `NoSuchFile`."""
+    key = blob_key(project_id, id)
+
+    async def work(transaction: Transaction) -> None:
+        await store.delete(transaction, project_id, id)
+        await detach(transaction, project_id, id)
+        await sweeps.drop(transaction, sweeps.FILE, key)
+        await sweeps.plan(transaction, sweeps.BLOB, key, context.now())
+
+    await context.database.write(work)
+
+
+async def detach(transaction: Transaction, project_id: str, file_id: str) -> None:
+    """Take a file away from everything that it was attached to."""
+    for thread_id, message_id in await store.uses(transaction, project_id, file_id):
+        if message_id:
+            locked = await messages.lock(transaction, project_id, thread_id, message_id)
+            message = message_of(locked.body)
+            left = [one for one in message.attachments if one.file_id != file_id]
+            body = body_of(msgspec.structs.replace(message, attachments=left))
+            await messages.update(transaction, locked, body)
+        else:
+            thread = await threads.lock(transaction, project_id, thread_id)
+            resources = thread.tool_resources.without_file(file_id)
+            await threads.update(transaction, thread.changed(tool_resources=resources))
+    await store.forget_uses_of_file(transaction, file_id)
+
+
+async def content(context: Context, project_id: str, id: str) -> tuple[File, AsyncIterator[bytes]]:
+    """A file and its bytes. Raises `NoSuchFile`, and `NotDownloadable` for purposes that are kept."""
+    async with context.database.read() as transaction:
+        stored = await store.get(transaction, project_id, id, context.now())
+    file = stored.file
+    if file.purpose in KEPT:
+        raise NotDownloadable(file.purpose)
+    whole = Stored(file.bytes, stored.sha256)
+    return file, context.blobs.stream(blob_key(project_id, id), whole)

@@ -1,0 +1,133 @@
+"""Files, in the order of the API reference (protocol section 8)."""
+
+from collections.abc import AsyncIterator
+from urllib.parse import quote
+
+from threadkeep.errors import BadUpload, TooLarge
+from threadkeep.files import actions, store
+from threadkeep.files.model import PURPOSES, Upload
+from threadkeep.http.multipart import Data, Event, Field, FileEnd, FileStart, FormEnd, events
+from threadkeep.http.request import Request, Response
+
+MOST_LISTED = 10_000
+FORM_OVERHEAD = 1024 * 1024
+"""Bytes that a form may have beside its file."""
+SHORTEST_LIFE, LONGEST_LIFE = 3600, 2_592_000
+
+
+async def upload_file(request: Request) -> Response:
+    """POST /files"""
+    limit = request.context.settings.max_file_bytes
+    form = events(request, limit + FORM_OVERHEAD)
+    fields: dict[str, str] = {}
+    receipt: actions.Receipt | None = None
+    filename, whole = "", False
+    try:
+        async for event in form:
+            match event:
+                case Field(name, value):
+                    fields[name] = value
+                    check_purpose(fields.get("purpose", PURPOSES[0]))
+                case FileStart("file", name) if receipt is None:
+                    filename = name
+                    receipt = await actions.receive(request.context, request.project_id, data(form, limit))
+                case FormEnd():
+                    whole = True
+        if not whole:
+            raise BadUpload("The form ends before its last boundary.", None)
+        upload = upload_of(fields, receipt)
+    except BaseException:
+        if receipt:
+            await actions.discard(request.context, receipt)
+        raise
+    assert receipt is not None
+    file = await actions.keep(request.context, receipt, filename, upload)
+    return request.reply(request.dialect.file(file))
+
+
+async def data(form: AsyncIterator[Event], limit: int) -> AsyncIterator[bytes]:
+    """The bytes of the file that has just begun. Raises `TooLarge`."""
+    size = 0
+    async for event in form:
+        match event:
+            case Data(chunk):
+                size += len(chunk)
+                if size > limit:
+                    raise TooLarge(limit)
+                yield chunk
+            case FileEnd():
+                return
+    raise BadUpload("The form ends in the middle of its file.", "file")
+
+
+def upload_of(fields: dict[str, str], receipt: actions.Receipt | None) -> Upload:
+    """What the fields of a whole form say. Raises `BadUpload`."""
+    if receipt is None:
+        raise BadUpload("'file' is a required property", "file")
+    if "purpose" not in fields:
+        raise BadUpload("'purpose' is a required property", "purpose")
+    anchor, seconds = fields.get("expires_after[anchor]"), fields.get("expires_after[seconds]")
+    if anchor is None and seconds is None:
+        return Upload(fields["purpose"])
+    if anchor != "created_at":
+        raise BadUpload(f"'{anchor}' is not one of ['created_at'] - 'expires_after.anchor'", "expires_after")
+    if seconds is None or not seconds.isascii() or not seconds.isdigit():
+        raise BadUpload(f"'{seconds}' is not of type 'integer' - 'expires_after.seconds'", "expires_after")
+    if not SHORTEST_LIFE <= int(seconds[:9]) <= LONGEST_LIFE:
+        raise BadUpload(
+            f"{seconds[:9]} is not between {SHORTEST_LIFE} and {LONGEST_LIFE} - 'expires_after.seconds'",
+            "expires_after",
+        )
+    return Upload(fields["purpose"], int(seconds))
+
+
+def check_purpose(purpose: str) -> None:
+    if purpose not in PURPOSES:
+        raise BadUpload(f"'{purpose}' is not one of {list(PURPOSES)} - 'purpose'", "purpose")
+
+
+async def list_files(request: Request) -> Response:
+    """GET /files"""
+    query = request.page_query(maximum=MOST_LISTED, default=MOST_LISTED)
+    async with request.context.database.read() as transaction:
+        page = await store.page(
+            transaction, request.project_id, query, request.query.get("purpose"), request.context.now()
+        )
+    return request.reply_page(page, request.dialect.file)
+
+
+async def retrieve_file(request: Request) -> Response:
+    """GET /files/{file_id}"""
+    async with request.context.database.read() as transaction:
+        stored = await store.get(
+            transaction, request.project_id, request.path["file_id"], request.context.now()
+        )
+    return request.reply(request.dialect.file(stored.file))
+
+
+async def delete_file(request: Request) -> Response:
+    """DELETE /files/{file_id}"""
+    id = request.path["file_id"]
+    await actions.delete(request.context, request.project_id, id)
+    return request.reply(request.dialect.file_deleted(id))
+
+
+async def download_file(request: Request) -> Response:
+    """GET /files/{file_id}/content"""
+    file, chunks = await actions.content(request.context, request.project_id, request.path["file_id"])
+    return Response(
+        200,
+        content_type=b"application/octet-stream",
+        headers=((b"content-disposition", disposition(file.filename)),),
+        stream=chunks,
+        length=file.bytes,
+    )
+
+
+def disposition(filename: str) -> bytes:
+    """`attachment; filename="..."`, with the real name beside it where ASCII cannot hold it (RFC 6266)."""
+    plain = "".join(c if " " <= c <= "~" and c not in '"\\' else "_" for c in filename)
+    header = f'attachment; filename="{plain}"'
+    if plain != filename:
+        header += "; filename*=UTF-8''" + quote(filename, safe="")
+    return header.encode("ascii")

@@ -1,0 +1,159 @@
+"""Rows of files, and of the places where files are used."""
+
+from collections.abc import Iterable
+
+from threadkeep.errors import NoSuchFile, NotFound
+from threadkeep.files.model import File, StoredFile
+from threadkeep.paging import Page, PageQuery, between, cut
+from threadkeep.storage.database import Params, Row, Transaction
+
+
+def stored_of(row: Row) -> StoredFile:
+    file = File(
+        id=row[0], purpose=row[1], filename=row[2], bytes=row[3], created_at=row[4], expires_at=row[5]
+    )
+    return StoredFile(file, row[6])
+
+
+INSERT = """
+    INSERT INTO files (id, project_id, purpose, filename, bytes, created_at, expires_at, sha256)
+    VALUES (:id, :project_id, :purpose, :filename, :bytes, :created_at, :expires_at, :sha256)
+"""
+
+
+async def insert(transaction: Transaction, project_id: str, stored: StoredFile) -> None:
+    file = stored.file
+    await transaction.run(
+        INSERT,
+        {
+            "id": file.id,
+            "project_id": project_id,
+            "purpose": file.purpose,
+            "filename": file.filename,
+            "bytes": file.bytes,
+            "created_at": file.created_at,
+            "expires_at": file.expires_at,
+            "sha256": stored.sha256,
+        },
+    )
+
+
+_FILES = """
+    SELECT id, purpose, filename, bytes, created_at, expires_at, sha256 FROM files
+    WHERE project_id = :project_id AND (expires_at IS NULL OR expires_at > :now)
+"""
+GET = _FILES + "AND id = :id"
+
+
+async def get(transaction: Transaction, project_id: str, id: str, now: int) -> StoredFile:
+    """One file that has not expired. Raises `NoSuchFile`."""
+    row = await transaction.one(GET, {"id": id, "project_id": project_id, "now": now})
+    if row is None:
+        raise NoSuchFile(id)
+    return stored_of(row)
+
+
+async def require(transaction: Transaction, project_id: str, ids: Iterable[str], now: int) -> None:
+    """Every id names a file of the project. Raises `NotFound` for the first that does not."""
+    for id in ids:
+        if await transaction.one(GET, {"id": id, "project_id": project_id, "now": now}) is None:
+            raise NotFound("file", id)
+
+
+_RANGE = "AND id > :low AND id < :high\n"
+_WITH_PURPOSE = "AND purpose = :purpose\n"
+BEFORE_ALL, AFTER_ALL = "", "~"
+"""Strings that lie outside every id."""
+
+
+async def page(
+    transaction: Transaction, project_id: str, query: PageQuery, purpose: str | None, now: int
+) -> Page[File]:
+    """One page of the project's files, in the order of their ids. Raises `NotFound` for a cursor."""
+    for cursor in (query.after, query.before):
+        if cursor is not None:
+            await require_cursor(transaction, project_id, cursor)
+    low, high = between(query, query.after, query.before, BEFORE_ALL, AFTER_ALL)
+    params: dict[str, str | int | None] = {
+        "project_id": project_id,
+        "low": low,
+        "high": high,
+        "rows": query.limit + 1,
+        "now": now,
+    }
+    sql = _FILES + _RANGE
+    if purpose is not None:
+        sql += _WITH_PURPOSE
+        params["purpose"] = purpose
+    sql += "ORDER BY id DESC LIMIT :rows" if query.walks_down else "ORDER BY id LIMIT :rows"
+    files = [stored_of(row).file for row in await transaction.all(sql, params)]
+    return cut(query, files, [file.id for file in files])
+
+
+CURSOR = """
+    SELECT 1 FROM files WHERE id = :id AND project_id = :project_id
+    UNION ALL
+    SELECT 1 FROM tombstones WHERE id = :id AND parent_id = :project_id
+"""
+
+
+async def require_cursor(transaction: Transaction, project_id: str, cursor: str) -> None:
+    """A cursor is a file of the project, or was one."""
+    if await transaction.one(CURSOR, {"id": cursor, "project_id": project_id}) is None:
+        raise NotFound("file", cursor)
+
+
+DELETE = "DELETE FROM files WHERE id = :id AND project_id = :project_id RETURNING id"
+BURY = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :project_id, 0)"
+
+
+async def delete(transaction: Transaction, project_id: str, id: str) -> None:
+    """Remove a file's row, leaving its id for cursors. Raises `NoSuchFile`."""
+    params: Params = {"id": id, "project_id": project_id}
+    if await transaction.one(DELETE, params) is None:
+        raise NoSuchFile(id)
+    await transaction.run(BURY, params)
+
+
+NOTE_USE = """
+    INSERT INTO file_uses (thread_id, message_id, file_id) VALUES (:thread_id, :message_id, :file_id)
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def note_uses(
+    transaction: Transaction, thread_id: str, message_id: str, file_ids: Iterable[str]
+) -> None:
+    """Remember that a message (or, with '', the thread's own tools) uses these files."""
+    for file_id in file_ids:
+        await transaction.run(
+            NOTE_USE, {"thread_id": thread_id, "message_id": message_id, "file_id": file_id}
+        )
+
+
+USES = """
+    SELECT u.thread_id, u.message_id FROM file_uses u JOIN threads t ON t.id = u.thread_id
+    WHERE u.file_id = :file_id AND t.project_id = :project_id
+    ORDER BY u.thread_id, u.message_id
+"""
+FORGET_FILE = "DELETE FROM file_uses WHERE file_id = :file_id"
+FORGET_MESSAGE = "DELETE FROM file_uses WHERE thread_id = :thread_id AND message_id = :message_id"
+FORGET_THREAD = "DELETE FROM file_uses WHERE thread_id = :thread_id"
+
+
+async def uses(transaction: Transaction, project_id: str, file_id: str) -> list[tuple[str, str]]:
+    """The (thread id, message id or '') of each place that uses a file."""
+    rows = await transaction.all(USES, {"file_id": file_id, "project_id": project_id})
+    return [(row[0], row[1]) for row in rows]
+
+
+async def forget_uses_of_file(transaction: Transaction, file_id: str) -> None:
+    await transaction.run(FORGET_FILE, {"file_id": file_id})
+
+
+async def forget_uses_of_message(transaction: Transaction, thread_id: str, message_id: str) -> None:
+    await transaction.run(FORGET_MESSAGE, {"thread_id": thread_id, "message_id": message_id})
+
+
+async def forget_uses_of_thread(transaction: Transaction, thread_id: str) -> None:
+    await transaction.run(FORGET_THREAD, {"thread_id": thread_id})

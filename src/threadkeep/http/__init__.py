@@ -1,0 +1,1 @@
+"""From ASGI to endpoints and back."""

@@ -1,0 +1,212 @@
+"""The server as one ASGI application: identify, route, authenticate, read, answer, log.
+
+Plain ASGI from end to end. The order of checks is the service's: key, version header, path, body.
+"""
+
+import logging
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from threadkeep.context import Context
+from threadkeep.errors import (
+    InternalError,
+    ThreadkeepError,
+    UnknownRoute,
+    UnsupportedContentType,
+    WrongMethod,
+    WrongPrefix,
+)
+from threadkeep.http import caller, portkey
+from threadkeep.http.access_log import AccessLog
+from threadkeep.http.errors import error_response
+from threadkeep.http.public import PUBLIC
+from threadkeep.http.request import ClientGone, Receive, Request, Response
+from threadkeep.http.routes import OPERATIONS, Operation, tree
+from threadkeep.projects.actions import Keyring
+from threadkeep.wire.base import Dialect
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Headers = Mapping[bytes, bytes]
+
+log = logging.getLogger(__name__)
+MOST_DISCARDED = 64 * 1024 * 1024
+"""Bytes of a refused body that are read and thrown away, so that the client gets to see the refusal."""
+
+USUAL_HEADERS = [
+    (b"openai-version", b"2020-10-01"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
+]
+ORGANIZATION = (b"openai-organization", b"threadkeep")
+
+
+class Running:
+    """What exists while the server runs."""
+
+    def __init__(self, context: Context, keyring: Keyring) -> None:
+        self.context, self.keyring = context, keyring
+
+
+class Application:
+    """The ASGI application. `lifespan` makes what it works with and takes it down again."""
+
+    def __init__(self, lifespan: Callable[[], AbstractAsyncContextManager[Running]], logged: bool) -> None:
+        self._lifespan = lifespan
+        self._running: Running | None = None
+        self._access_log = AccessLog() if logged else None
+        self._root = tree(OPERATIONS)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._http(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            raise NotImplementedError(scope["type"])
+
+    # -------------------------------------------------------------- from start to stop
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            async with self._lifespan() as self._running:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception as problem:
+            log.exception("event=lifespan_failed")
+            await send({"type": "lifespan.startup.failed", "message": str(problem)})
+            return
+        finally:
+            if self._access_log:
+                self._access_log.flush()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    # -------------------------------------------------------------- one request
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        assert self._running is not None
+        request = Request(
+            "req_" + os.urandom(16).hex(),
+            self._running.context,
+            caller.DEFAULT,
+            dict(scope["headers"]),
+            scope["query_string"],
+            receive,
+        )
+        try:
+            response = await self._answer(request, self._running, scope["method"], scope["path"])
+        except ThreadkeepError as problem:
+            response = error_response(request, problem)
+        except ClientGone:
+            return
+        except Exception:
+            log.exception("event=internal_error request=%s", request.id)
+            response = error_response(request, InternalError(request.id))
+        if request.unread and (
+            b"content-length" in request.headers or b"transfer-encoding" in request.headers
+        ):
+            await discard_rest(request)
+        milliseconds = (time.perf_counter() - started) * 1000
+        await respond(send, request, response, milliseconds)
+        if self._access_log:
+            self._access_log.add(
+                request.id,
+                scope["method"],
+                scope.get("raw_path") or scope["path"].encode(),
+                response.status,
+                milliseconds,
+                request.project_id,
+                request.dialect.name,
+                portkey.trace_of(request.headers),
+            )
+
+    async def _answer(self, request: Request, running: Running, method: str, path: str) -> Response:
+        segments = path.split("/")
+        if segments[-1] == "":
+            segments.pop()
+        base = segments[1] if len(segments) > 1 else ""
+        if base == "rubra":
+            request.dialect = caller.RUBRA
+            start = 3 if segments[2:3] == ["v1"] else 2
+        elif base == "v1":
+            start = 2
+        elif public := PUBLIC.get(path.rstrip("/")):
+            return await public(request)
+        else:
+            raise UnknownRoute(method, path)
+        request.project_id = await running.keyring.project_of(caller.secret_of(request.headers))
+        if base == "v1":
+            without_beta = segments[2:3] and segments[2] in caller.WITHOUT_BETA
+            required = running.context.settings.require_beta_header and not without_beta
+            request.dialect = caller.beta_of(request.headers, required)
+        operation = self._route(request, method, path, segments[start:])
+        if operation.reads == "json":
+            await request.read_body(running.context.settings.max_body_bytes)
+            require_json(request)
+        return await operation.endpoint(request)
+
+    def _route(self, request: Request, method: str, path: str, segments: list[str]) -> Operation:
+        node, params = self._root.find(segments)
+        allowed = node.allowed(request.dialect) if node else ()
+        if node is None or not allowed:
+            raise UnknownRoute(method, path)
+        if method not in allowed:
+            raise WrongMethod(method, path, allowed)
+        check_ids(request.dialect, params)
+        request.path = params
+        return node.methods[method]
+
+
+def check_ids(dialect: Dialect, params: Mapping[str, str]) -> None:
+    """Ids that cannot name what the path says, where the dialect minds."""
+    prefixes = dialect.id_prefixes
+    for name, id in params.items():
+        if name in prefixes and not id.startswith(prefixes[name]):
+            raise WrongPrefix(name, id, prefixes[name])
+
+
+def require_json(request: Request) -> None:
+    """A body that is there must be JSON by its own account; without an account it is taken at its word."""
+    content_type = request.headers.get(b"content-type", b"")
+    if content_type == b"application/json" or not request.body or not content_type:
+        return
+    media_type = content_type.split(b";")[0].strip().lower()
+    if media_type != b"application/json" and not media_type.endswith(b"+json"):
+        raise UnsupportedContentType(media_type.decode("latin-1"), "application/json")
+
+
+async def discard_rest(request: Request) -> None:
+    """Read what is left of a refused body, within reason."""
+    try:
+        async for _ in request.chunks(MOST_DISCARDED):
+            pass
+    except (ThreadkeepError, ClientGone):
+        return
+
+
+async def respond(send: Send, request: Request, response: Response, milliseconds: float) -> None:
+    """Send an answer with the headers that every answer has."""
+    headers = [
+        (b"content-type", response.content_type),
+        (b"content-length", b"%d" % response.length),
+        (b"x-request-id", request.id.encode()),
+        (b"openai-processing-ms", b"%d" % milliseconds),
+        *USUAL_HEADERS,
+        *response.headers,
+    ]
+    if response.status != 401:
+        headers.append(ORGANIZATION)
+    if request.project_id:
+        headers.append((b"openai-project", request.project_id.encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if response.stream is None:
+        await send({"type": "http.response.body", "body": response.body})
+        return
+    async for chunk in response.stream:
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})

@@ -1,0 +1,159 @@
+"""One request as endpoints see it, and what they answer with.
+
+Who asks, in which dialect, and what the path and the query say is settled before an endpoint runs.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl
+
+from threadkeep.context import Context
+from threadkeep.errors import Invalid, Problem, TooLarge
+from threadkeep.paging import Page, PageQuery
+from threadkeep.wire.base import Dialect
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+JSON = b"application/json"
+ORDERS = ("asc", "desc")
+
+
+class ClientGone(Exception):
+    """The client hung up before its request was whole: nobody is left to answer."""
+
+
+class Response:
+    """An answer: a whole body, or a stream of `length` bytes."""
+
+    __slots__ = ("body", "content_type", "headers", "length", "status", "stream")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes = b"",
+        content_type: bytes = JSON,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        stream: AsyncIterator[bytes] | None = None,
+        length: int | None = None,
+    ) -> None:
+        self.status, self.body, self.content_type, self.headers = status, body, content_type, headers
+        self.stream = stream
+        self.length = len(body) if length is None else length
+
+
+class Request:
+    """A caller's request."""
+
+    __slots__ = (
+        "body",
+        "context",
+        "dialect",
+        "headers",
+        "id",
+        "path",
+        "project_id",
+        "query_string",
+        "receive",
+        "unread",
+    )
+
+    def __init__(
+        self,
+        id: str,
+        context: Context,
+        dialect: Dialect,
+        headers: Mapping[bytes, bytes],
+        query_string: bytes,
+        receive: Receive,
+    ) -> None:
+        self.id, self.context, self.dialect, self.headers = id, context, dialect, headers
+        self.query_string, self.receive = query_string, receive
+        self.project_id = ""
+        self.path: Mapping[str, str] = {}
+        self.body = b""
+        self.unread = True
+
+    # -------------------------------------------------------------- reading
+
+    def parse(self, operation: str) -> Any:
+        """The command in the body. Raises `Invalid` or `MalformedJSON`."""
+        return self.dialect.bodies[operation].parse(self.body)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The query's parameters; of a repeated one the last. Empty ones count as not given."""
+        if not self.query_string:
+            return {}
+        return dict(parse_qsl(self.query_string.decode("latin-1"), errors="replace"))
+
+    def page_query(self, maximum: int = 100, default: int = 20, metadata_filters: bool = False) -> PageQuery:
+        """What page of a list is asked for. Raises `Invalid`."""
+        if not self.query_string and default == 20:
+            return FIRST_PAGE
+        query = self.query
+        order = query.get("order", "desc")
+        if order not in ORDERS:
+            raise Invalid(Problem(("order",), "enum", actual=order, choices=ORDERS, where="query"))
+        filters = metadata_pairs(query) if metadata_filters else ()
+        limit = integer(query, "limit", default, 1, maximum)
+        return PageQuery(limit, order, query.get("after"), query.get("before"), filters)
+
+    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+        """The body as it arrives. Raises `TooLarge` past `limit` bytes, and `ClientGone`."""
+        size, more = 0, True
+        while more:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            chunk: bytes = message.get("body", b"")
+            more = message.get("more_body", False)
+            self.unread = more
+            size += len(chunk)
+            if size > limit:
+                raise TooLarge(limit)
+            yield chunk
+
+    async def read_body(self, limit: int) -> None:
+        """Take in the whole body, which must be small enough to hold."""
+        if int(self.headers.get(b"content-length", b"0")) > limit:
+            raise TooLarge(limit)
+        self.body = b"".join([chunk async for chunk in self.chunks(limit)])
+
+    # -------------------------------------------------------------- answering
+
+    def reply(self, text: str) -> Response:
+        """JSON text as a 200."""
+        return Response(200, text.encode())
+
+    def reply_page(self, page: Page[Any], render: Callable[[Any], str]) -> Response:
+        """A list as a 200."""
+        return Response(200, self.dialect.page(page, render).encode())
+
+
+FIRST_PAGE = PageQuery()
+
+
+def integer(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    """A whole number from the query. Raises `Invalid`."""
+    text = query.get(name)
+    if text is None:
+        return default
+    try:
+        value = int(text)
+    except ValueError:
+        problem = Problem((name,), "type", expected="an integer", actual=text, where="query")
+        raise Invalid(problem) from None
+    if value < least:
+        raise Invalid(Problem((name,), "integer_too_small", actual=value, limit=least, where="query"))
+    if value > most:
+        raise Invalid(Problem((name,), "integer_too_big", actual=value, limit=most, where="query"))
+    return value
+
+
+def metadata_pairs(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """`metadata[key]=value` filters."""
+    return tuple(
+        (name[len("metadata[") : -1], value)
+        for name, value in query.items()
+        if name.startswith("metadata[") and name.endswith("]")
+    )

@@ -1,0 +1,43 @@
+"""Object ids: `prefix` + 24 characters of [0-9A-Za-z], in the order of their making.
+
+Eight characters are the milliseconds since 1970, sixteen hold 90 random bits. Within one
+process an id is always greater than the one before it, so that a list ordered by id is in
+insertion order and indexes over ids grow at one end.
+"""
+
+import os
+from collections.abc import Callable
+
+from threadkeep.clock import Clock
+
+IdMaker = Callable[[str], str]
+"""Called with a prefix such as `msg_`, returns a new id."""
+
+ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+PAIRS = [left + right for left in ALPHABET for right in ALPHABET]
+RANDOM_BITS = 90
+_PAIR, _FOUR, _EIGHT = 62**2, 62**4, 62**8
+
+
+def eight_characters(number: int) -> str:
+    """`number`, below 62 ** 8, in base 62 with leading zeros."""
+    high, low = divmod(number, _FOUR)
+    return PAIRS[high // _PAIR] + PAIRS[high % _PAIR] + PAIRS[low // _PAIR] + PAIRS[low % _PAIR]
+
+
+def id_maker(clock: Clock) -> IdMaker:
+    """A source of ids for one process."""
+    milliseconds, random, head = 0, 0, ""
+
+    def new_id(prefix: str) -> str:
+        nonlocal milliseconds, random, head
+        now = int(clock() * 1000)
+        if now > milliseconds:
+            milliseconds, head = now, eight_characters(now)
+            random = int.from_bytes(os.urandom(12)) >> (96 - RANDOM_BITS)
+        else:  # the same millisecond, or a clock set back: a random step up keeps order and secrecy
+            random += 1 + int.from_bytes(os.urandom(8))
+        high, low = divmod(random, _EIGHT)
+        return prefix + head + eight_characters(high) + eight_characters(low)
+
+    return new_id

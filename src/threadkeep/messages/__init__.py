@@ -1,0 +1,1 @@
+"""Messages: the ordered, durable content of a thread."""

@@ -1,0 +1,193 @@
+"""Rows of messages.
+
+A row is a place in a thread (`position`, the only order there is) and a body: the message's JSON
+text. Bodies go in and out unread; `messages.model` opens them for those who must look inside.
+"""
+
+from msgspec import Struct
+
+from threadkeep.errors import NotFound, RunActive
+from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
+from threadkeep.storage.database import Params, Row, Transaction
+
+TAKE_POSITION = """
+    UPDATE threads SET last_position = last_position + 1
+    WHERE id = :thread_id AND project_id = :project_id AND active_run_id IS NULL
+    RETURNING last_position
+"""
+INSERT = """
+    INSERT INTO messages (thread_id, position, id, run_id, body)
+    VALUES (:thread_id, :position, :id, :run_id, :body)
+"""
+ACTIVE_RUN = "SELECT active_run_id FROM threads WHERE id = :thread_id AND project_id = :project_id"
+
+
+async def append(transaction: Transaction, project_id: str, thread_id: str, id: str, body: str) -> int:
+    """Put a message at the end of a thread; return its position, counted from 1.
+
+    Raises `NotFound` for the thread and `RunActive` while a run of it is not over.
+    """
+    params: dict[str, str | int | None] = {"thread_id": thread_id, "project_id": project_id}
+    row = await transaction.one(TAKE_POSITION, params)
+    if row is None:
+        raise await refusal(transaction, thread_id, params)
+    await insert(transaction, thread_id, row[0], id, body)
+    return int(row[0])
+
+
+async def insert(transaction: Transaction, thread_id: str, position: int, id: str, body: str) -> None:
+    """Put a message at a position that the caller has taken."""
+    await transaction.run(
+        INSERT, {"thread_id": thread_id, "position": position, "id": id, "run_id": None, "body": body}
+    )
+
+
+async def refusal(transaction: Transaction, thread_id: str, params: Params) -> NotFound | RunActive:
+    row = await transaction.one(ACTIVE_RUN, params)
+    return NotFound("thread", thread_id) if row is None else RunActive(thread_id, row[0])
+
+
+GET = """
+    SELECT m.body FROM messages m JOIN threads t ON t.id = m.thread_id
+    WHERE m.id = :id AND m.thread_id = :thread_id AND t.project_id = :project_id
+"""
+THREAD_IS_THERE = "SELECT 1 FROM threads WHERE id = :thread_id AND project_id = :project_id"
+
+
+async def get(transaction: Transaction, project_id: str, thread_id: str, id: str) -> str:
+    """The body of one message. Raises `NotFound` for the thread or the message."""
+    params: Params = {"id": id, "thread_id": thread_id, "project_id": project_id}
+    row = await transaction.one(GET, params)
+    if row is None:
+        await require_thread(transaction, project_id, thread_id)
+        raise NotFound("message", id)
+    return str(row[0])
+
+
+async def require_thread(transaction: Transaction, project_id: str, thread_id: str) -> None:
+    params: Params = {"thread_id": thread_id, "project_id": project_id}
+    if await transaction.one(THREAD_IS_THERE, params) is None:
+        raise NotFound("thread", thread_id)
+
+
+# One text for each way through a thread, so that each is prepared once and walks the primary key.
+_PAGE = """
+    SELECT m.id, m.body FROM threads t JOIN messages m ON m.thread_id = t.id
+    WHERE t.id = :thread_id AND t.project_id = :project_id
+    AND m.position > :low AND m.position < :high
+"""
+_OF_RUN = "AND m.run_id = :run_id\n"
+PAGE_UP = _PAGE + "ORDER BY m.position LIMIT :rows"
+PAGE_DOWN = _PAGE + "ORDER BY m.position DESC LIMIT :rows"
+PAGE_OF_RUN_UP = _PAGE + _OF_RUN + "ORDER BY m.position LIMIT :rows"
+PAGE_OF_RUN_DOWN = _PAGE + _OF_RUN + "ORDER BY m.position DESC LIMIT :rows"
+
+
+async def page(
+    transaction: Transaction, project_id: str, thread_id: str, query: PageQuery, run_id: str | None = None
+) -> Page[str]:
+    """The bodies of one page. Raises `NotFound` for the thread or a cursor."""
+    after = await place_of(transaction, project_id, thread_id, query.after)
+    before = await place_of(transaction, project_id, thread_id, query.before)
+    low, high = between(query, after, before, FIRST, LAST)
+    params: dict[str, str | int | None] = {
+        "thread_id": thread_id,
+        "project_id": project_id,
+        "low": low,
+        "high": high,
+        "rows": query.limit + 1,
+    }
+    if run_id is None:
+        sql = PAGE_DOWN if query.walks_down else PAGE_UP
+    else:
+        params["run_id"] = run_id
+        sql = PAGE_OF_RUN_DOWN if query.walks_down else PAGE_OF_RUN_UP
+    rows = await transaction.all(sql, params)
+    if not rows:
+        await require_thread(transaction, project_id, thread_id)
+    return cut(query, [row[1] for row in rows], [row[0] for row in rows])
+
+
+PLACE = """
+    SELECT position FROM messages WHERE id = :id AND thread_id = :thread_id
+    UNION ALL
+    SELECT position FROM tombstones WHERE id = :id AND parent_id = :thread_id
+"""
+
+
+async def place_of(
+    transaction: Transaction, project_id: str, thread_id: str, cursor: str | None
+) -> int | None:
+    """The position of a cursor, also of a message that was deleted since."""
+    if cursor is None:
+        return None
+    await require_thread(transaction, project_id, thread_id)
+    row = await transaction.one(PLACE, {"id": cursor, "thread_id": thread_id})
+    if row is None:
+        raise NotFound("message", cursor)
+    return int(row[0])
+
+
+# Setting a column to itself takes the row's lock before it is read, on engines that lock rows.
+LOCK = """
+    UPDATE messages SET position = position
+    WHERE id = :id AND thread_id = :thread_id
+    AND thread_id IN (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
+    RETURNING position, body
+"""
+
+
+class Locked(Struct, frozen=True):
+    """A message's row, held until the transaction ends."""
+
+    thread_id: str
+    position: int
+    body: str
+
+
+async def lock(transaction: Transaction, project_id: str, thread_id: str, id: str) -> Locked:
+    """One message, to be changed. Raises `NotFound` for the thread or the message."""
+    row = await transaction.one(LOCK, {"id": id, "thread_id": thread_id, "project_id": project_id})
+    if row is None:
+        await require_thread(transaction, project_id, thread_id)
+        raise NotFound("message", id)
+    return Locked(thread_id, row[0], row[1])
+
+
+UPDATE = "UPDATE messages SET body = :body WHERE thread_id = :thread_id AND position = :position"
+
+
+async def update(transaction: Transaction, locked: Locked, body: str) -> None:
+    """Replace the body of a locked message."""
+    await transaction.run(UPDATE, {"thread_id": locked.thread_id, "position": locked.position, "body": body})
+
+
+DELETE = "DELETE FROM messages WHERE thread_id = :thread_id AND position = :position"
+BURY = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :thread_id, :position)"
+
+
+async def delete(transaction: Transaction, locked: Locked, id: str) -> None:
+    """Remove a locked message, leaving its id and its place for cursors."""
+    place: Params = {"thread_id": locked.thread_id, "position": locked.position}
+    await transaction.run(DELETE, place)
+    await transaction.run(BURY, {"id": id, **place})
+
+
+OLDEST = "SELECT position FROM messages WHERE thread_id = :thread_id ORDER BY position LIMIT :rows"
+DELETE_UP_TO = "DELETE FROM messages WHERE thread_id = :thread_id AND position <= :position"
+
+
+async def delete_some(transaction: Transaction, thread_id: str, rows: int) -> bool:
+    """Remove the oldest messages of a thread that is gone; whether any were left to remove."""
+    oldest: list[Row] = await transaction.all(OLDEST, {"thread_id": thread_id, "rows": rows})
+    if oldest:
+        await transaction.run(DELETE_UP_TO, {"thread_id": thread_id, "position": oldest[-1][0]})
+    return bool(oldest)
+
+
+FORGET_THREAD = "DELETE FROM tombstones WHERE parent_id = :thread_id"
+
+
+async def forget_thread(transaction: Transaction, thread_id: str) -> None:
+    """Remove what the deleted messages of a thread that is gone left behind."""
+    await transaction.run(FORGET_THREAD, {"thread_id": thread_id})

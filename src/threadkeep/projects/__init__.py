@@ -1,0 +1,1 @@
+"""Projects, the tenants, and the API keys that open them."""

@@ -1,0 +1,83 @@
+"""Settings, read once: flags over environment over `threadkeep.toml` over defaults.
+
+Every setting has a heading in docs/configuration.md, which a test enforces.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+PREFIX = "THREADKEEP_"
+CONFIG_FILE = "threadkeep.toml"
+
+
+class Settings(Struct, frozen=True, forbid_unknown_fields=True):
+    """All that can be configured. Sizes are bytes, times seconds."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    database_url: str = "sqlite:///data/threadkeep.db"
+    files_url: str = "file:///data/files"
+    api_key: Annotated[str, Meta(min_length=1)] | None = None
+    require_beta_header: bool = False
+    metadata_update: Literal["replace", "merge"] = "replace"
+    max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
+    max_file_bytes: Annotated[int, Meta(ge=1)] = 512 * 1024 * 1024
+    max_messages_per_thread: Annotated[int, Meta(ge=0)] = 0
+    access_log: bool = True
+
+    @property
+    def database_path(self) -> Path:
+        """The file of an SQLite database."""
+        return local_path("database_url", self.database_url, "sqlite")
+
+    @property
+    def files_path(self) -> Path:
+        """The directory for blobs."""
+        return local_path("files_url", self.files_url, "file")
+
+
+class BadSettings(Exception):
+    """A setting that cannot be used; the text is one sentence for a person."""
+
+
+def local_path(name: str, url: str, scheme: str) -> Path:
+    """The path in `scheme:///relative` or `scheme:////absolute`."""
+    head = f"{scheme}:///"
+    if not url.startswith(head) or len(url) == len(head):
+        raise BadSettings(f"{name} is {url!r}, but must look like {head}path (or {head}/absolute/path).")
+    return Path(url.removeprefix(head))
+
+
+def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from flags (None means not given), environment and file. Raises `BadSettings`."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    config = given.pop("config", None) or environment.get(PREFIX + "CONFIG")
+    values = {**from_file(config), **from_environment(environment), **given}
+    try:
+        return msgspec.convert(values, Settings, strict=False)
+    except msgspec.ValidationError as problem:
+        raise BadSettings(f"Settings: {problem}.") from problem
+
+
+def from_file(config: str | None) -> dict[str, Any]:
+    path = Path(config or CONFIG_FILE)
+    if not path.exists():
+        if config:
+            raise BadSettings(f"The configuration file {config} does not exist.")
+        return {}
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
+    except msgspec.DecodeError as problem:
+        raise BadSettings(f"The configuration file {path} cannot be read: {problem}.") from problem
+
+
+def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    names = Settings.__struct_fields__
+    return {
+        name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment
+    }

@@ -1,0 +1,1 @@
+"""Databases and blobs: the only rooms that know one engine from another."""

@@ -1,0 +1,214 @@
+"""SQLite: many readers that never wait, one writer with group commit.
+
+Works are collected while a commit is under way and then written together by one thread: one
+fsync for many requests, each answered after it. WAL with synchronous=FULL, so that an answered
+write survives a kill, and a power cut on disks that keep their promises.
+"""
+
+import asyncio
+import logging
+import queue
+import threading
+from collections.abc import Coroutine, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import apsw
+
+from threadkeep.errors import ThreadkeepError, Unavailable
+from threadkeep.storage.database import Params, Row, Transaction, Work
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+BUSY_MILLISECONDS = 5_000
+"""How long to wait for another process, such as the `keys` command, to finish its own write."""
+CACHE_KIB = 8_192
+LARGEST_BATCH = 512
+
+
+def connect(path: Path, *, writable: bool) -> apsw.Connection:
+    """A connection with the settings that every one of ours has."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    connection = apsw.Connection(str(path), flags=flags)
+    connection.set_busy_timeout(BUSY_MILLISECONDS)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+    if not writable:
+        connection.execute("PRAGMA query_only = ON")
+    return connection
+
+
+class SQLiteTransaction:
+    """Statements on one connection. Its methods are coroutines that never wait."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._execute = connection.execute
+
+    async def all(self, sql: str, params: Params) -> list[Row]:
+        return cast("list[Row]", self._execute(sql, params).fetchall())
+
+    async def one(self, sql: str, params: Params) -> Row | None:
+        return cast("Row | None", self._execute(sql, params).fetchone())
+
+    async def run(self, sql: str, params: Params) -> None:
+        self._execute(sql, params)
+
+
+class Reading:
+    """`async with` around statements that each see the latest commit."""
+
+    def __init__(self, transaction: SQLiteTransaction) -> None:
+        self._transaction = transaction
+
+    async def __aenter__(self) -> Transaction:
+        return self._transaction
+
+    async def __aexit__(self, *_: object) -> None:
+        return None
+
+
+class Item:
+    """One queued work, and in the end its outcome."""
+
+    __slots__ = ("error", "future", "result", "work")
+
+    def __init__(self, work: Work[Any], future: asyncio.Future[Any]) -> None:
+        self.work, self.future = work, future
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+    def settle(self) -> None:
+        if self.future.done():  # the caller has gone away
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class Spoiled(Exception):
+    """A work failed after it had written something: its batch must be replayed one by one."""
+
+
+def finish(coroutine: Coroutine[Any, Any, T]) -> T:
+    """The result of a coroutine that awaits nothing but `SQLiteTransaction`."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return cast("T", stop.value)
+    coroutine.close()
+    raise RuntimeError("a work waited for something other than its transaction")
+
+
+class SQLiteDatabase:
+    """The `Database` in one file. Open it on the event loop that will use it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._loop = asyncio.get_running_loop()
+        self._writing = connect(path, writable=True)
+        self._writer = SQLiteTransaction(self._writing)
+        self._reading = connect(path, writable=False)
+        self._reader = Reading(SQLiteTransaction(self._reading))
+        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write_batches, name="sqlite-writer")
+        self._thread.start()
+
+    def read(self) -> Reading:
+        return self._reader
+
+    async def scan(self, work: Work[T]) -> T:
+        return await asyncio.to_thread(self._scan, work)
+
+    def _scan(self, work: Work[T]) -> T:
+        connection = connect(self._path, writable=False)
+        try:
+            return finish(cast("Coroutine[Any, Any, T]", work(SQLiteTransaction(connection))))
+        finally:
+            connection.close()
+
+    async def write(self, work: Work[T]) -> T:
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._queue.put(Item(work, future))
+        return await future
+
+    async def close(self) -> None:
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+        self._reading.close()
+        self._writing.close()
+
+    # ------------------------------------------------------------------ in the writer's thread
+
+    def _write_batches(self) -> None:
+        stopping = False
+        while not stopping:
+            batch, stopping = self._next_batch()
+            if batch:
+                self._commit(batch)
+                self._loop.call_soon_threadsafe(settle, batch)
+
+    def _next_batch(self) -> tuple[list[Item], bool]:
+        """Everything that has come in so far, at least one work; and whether it is the last batch."""
+        batch: list[Item] = []
+        item = self._queue.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == LARGEST_BATCH or self._queue.empty():
+                return batch, False
+            item = self._queue.get()
+        return batch, True
+
+    def _commit(self, batch: Sequence[Item]) -> None:
+        try:
+            self._writing.execute("BEGIN IMMEDIATE")
+            try:
+                self._attempt(batch)
+            except Spoiled:
+                self._writing.execute("ROLLBACK")
+                self._writing.execute("BEGIN IMMEDIATE")
+                self._replay(batch)
+            self._writing.execute("COMMIT")
+        except apsw.Error as problem:
+            log.error("event=write_failed works=%d problem=%r", len(batch), problem)
+            self._roll_back()
+            for item in batch:
+                item.result, item.error = None, Unavailable(str(problem))
+
+    def _attempt(self, batch: Sequence[Item]) -> None:
+        for item in batch:
+            before = self._writing.total_changes()
+            self._run(item)
+            if item.error is not None and self._writing.total_changes() != before:
+                raise Spoiled
+
+    def _replay(self, batch: Sequence[Item]) -> None:
+        for item in batch:
+            item.result = item.error = None
+            self._writing.execute("SAVEPOINT work")
+            self._run(item)
+            if item.error is not None:
+                self._writing.execute("ROLLBACK TO work")
+            self._writing.execute("RELEASE work")
+
+    def _run(self, item: Item) -> None:
+        try:
+            item.result = finish(cast("Coroutine[Any, Any, Any]", item.work(self._writer)))
+        except ThreadkeepError as refusal:
+            item.error = refusal
+        except (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.ReadOnlyError, apsw.CorruptError):
+            raise
+        except Exception as fault:  # a fault of our own must not take the others' writes with it
+            item.error = fault
+
+    def _roll_back(self) -> None:
+        if self._writing.in_transaction:
+            self._writing.execute("ROLLBACK")
+
+
+def settle(batch: Sequence[Item]) -> None:
+    """Tell every caller, on the event loop."""
+    for item in batch:
+        item.settle()

@@ -1,0 +1,40 @@
+"""What is left to do after a deletion was answered: see `storage.sweeps`."""
+
+from threadkeep.context import Context
+from threadkeep.errors import NoSuchFile
+from threadkeep.files import actions as files
+from threadkeep.files import store as file_rows
+from threadkeep.messages import store as messages
+from threadkeep.storage.database import Transaction
+from threadkeep.storage.sweeps import BLOB, FILE, THREAD, Handler
+
+ROWS = 500
+"""Messages removed in one transaction, few enough for other writers not to notice."""
+
+
+def handlers(context: Context) -> dict[str, Handler]:
+    """How each kind of deletion is finished."""
+
+    async def sweep_thread(thread_id: str) -> bool:
+        async def work(transaction: Transaction) -> bool:
+            if await messages.delete_some(transaction, thread_id, ROWS):
+                return False
+            await messages.forget_thread(transaction, thread_id)
+            await file_rows.forget_uses_of_thread(transaction, thread_id)
+            return True
+
+        return await context.database.write(work)
+
+    async def sweep_blob(key: str) -> bool:
+        await context.blobs.delete(key)
+        return True
+
+    async def sweep_file(key: str) -> bool:
+        project_id, file_id = key.split("/")
+        try:
+            await files.delete(context, project_id, file_id)
+        except NoSuchFile:
+            return True
+        return True
+
+    return {THREAD: sweep_thread, BLOB: sweep_blob, FILE: sweep_file}

@@ -1,0 +1,1 @@
+"""Threads: what messages belong to."""

@@ -1,0 +1,82 @@
+"""Writes to threads that keep a rule."""
+
+from threadkeep.context import Context
+from threadkeep.errors import Invalid, NotFound, Problem
+from threadkeep.files import store as files
+from threadkeep.messages import store as messages
+from threadkeep.messages.actions import attach
+from threadkeep.messages.model import body_of, created
+from threadkeep.metadata import updated
+from threadkeep.storage import sweeps
+from threadkeep.storage.database import Transaction
+from threadkeep.threads import store
+from threadkeep.threads.model import NewThread, Thread, ThreadChange, ToolResources
+
+
+async def create(context: Context, project_id: str, new: NewThread) -> Thread:
+    """A new thread with its first messages, all of it or nothing. Raises `NotFound` for a file."""
+    now = context.now()
+    thread = Thread(
+        id=context.new_id("thread_"),
+        created_at=now,
+        metadata=new.metadata,
+        tool_resources=new.tool_resources,
+    )
+    limit = context.settings.max_messages_per_thread
+    if 0 < limit < len(new.messages):
+        raise Invalid(Problem((), "thread_full", limit=limit))
+    made = [created(one, context.new_id("msg_"), thread.id, now) for one in new.messages]
+    named = [id for one in new.messages for id in one.file_ids()]
+
+    async def work(transaction: Transaction) -> Thread:
+        await check_resources(transaction, project_id, thread.tool_resources, now)
+        await files.require(transaction, project_id, named, now)
+        await store.insert(transaction, project_id, thread, len(made))
+        await files.note_uses(transaction, thread.id, "", thread.tool_resources.code_files())
+        for position, message in enumerate(made, start=1):
+            await messages.insert(transaction, thread.id, position, message.id, body_of(message))
+            if message.attachments:
+                await attach(transaction, project_id, message)
+        return await store.get(transaction, project_id, thread.id)
+
+    return await context.database.write(work)
+
+
+async def check_resources(
+    transaction: Transaction, project_id: str, resources: ToolResources, now: int
+) -> None:
+    """Every file and vector store that a thread's tools name must exist."""
+    await files.require(transaction, project_id, resources.code_files(), now)
+    if resources.file_search:
+        for id in resources.file_search.vector_store_ids:
+            raise NotFound("vector store", id)  # there are none before vector stores are served
+
+
+async def modify(context: Context, project_id: str, id: str, change: ThreadChange) -> Thread:
+    """Change a thread's metadata and tool resources. Raises `NotFound` for the thread or a file."""
+
+    async def work(transaction: Transaction) -> Thread:
+        thread = await store.lock(transaction, project_id, id)
+        if change.metadata is not None:
+            left = updated(context.settings.metadata_update, thread.metadata, change.metadata)
+            thread = thread.changed(metadata=left)
+            await store.replace_pairs(transaction, thread)
+        if change.tool_resources is not None:
+            thread = thread.changed(tool_resources=change.tool_resources)
+            await check_resources(transaction, project_id, change.tool_resources, context.now())
+            await files.forget_uses_of_message(transaction, id, "")
+            await files.note_uses(transaction, id, "", change.tool_resources.code_files())
+        await store.update(transaction, thread)
+        return thread
+
+    return await context.database.write(work)
+
+
+async def delete(context: Context, project_id: str, id: str) -> None:
+    """Remove a thread at once; its messages follow in small steps. Raises `NotFound`."""
+
+    async def work(transaction: Transaction) -> None:
+        await store.delete(transaction, project_id, id)
+        await sweeps.plan(transaction, sweeps.THREAD, id, context.now())
+
+    await context.database.write(work)

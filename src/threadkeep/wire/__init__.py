@@ -1,0 +1,1 @@
+"""Wire forms of the domain. Pure: no I/O, no database."""

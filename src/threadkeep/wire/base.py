@@ -1,0 +1,109 @@
+"""What a dialect is: a table of one wire form. `openai_v2`, `openai_v1` and `rubra` fill it in.
+
+The domain speaks OpenAI v2. A dialect says which operations it has, how their bodies read, how
+objects look, and how each error is put.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from threadkeep.errors import Invalid, MalformedJSON, ThreadkeepError
+from threadkeep.files.model import File
+from threadkeep.messages.model import MessageFile
+from threadkeep.paging import Page
+from threadkeep.threads.model import Thread
+from threadkeep.wire.check import problems
+
+encode = msgspec.json.Encoder().encode
+
+
+def text_of(value: Any) -> str:
+    """Compact JSON text."""
+    return encode(value).decode()
+
+
+class Body:
+    """One kind of request body: the Struct that describes it and the step from it to a command."""
+
+    def __init__(self, shape: type[Struct], command: Callable[[Any], Any]) -> None:
+        self.shape = shape
+        self._decode = msgspec.json.Decoder(shape).decode
+        self._command = command
+
+    def parse(self, body: bytes) -> Any:
+        """The command in a body; no body is an empty object. Raises `Invalid` or `MalformedJSON`."""
+        try:
+            shaped = self._decode(body or b"{}")
+        except (ValueError, RecursionError) as problem:
+            raise self.explain(body, problem) from None
+        return self._command(shaped)
+
+    def explain(self, body: bytes, problem: Exception) -> ThreadkeepError:
+        """All that is wrong with a body that did not decode."""
+        try:
+            value = json.loads(body or b"{}", parse_constant=refuse_constant)
+        except (ValueError, RecursionError) as cause:
+            return MalformedJSON(str(cause))
+        found = problems(self.shape, value)
+        return Invalid(*found) if found else MalformedJSON(str(problem))
+
+
+def refuse_constant(name: str) -> None:
+    """Python's reader takes NaN and Infinity, which JSON does not have."""
+    raise ValueError(f"{name} is not JSON")
+
+
+class ErrorReply(Struct, frozen=True):
+    """An error on the wire: HTTP status, JSON body, and headers beyond the usual ones."""
+
+    status: int
+    body: Mapping[str, Any]
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Dialect(Struct, frozen=True, kw_only=True):
+    """One wire form."""
+
+    name: str
+    operations: frozenset[str]
+    """The names of the operations that exist in this form, as in `http.routes`."""
+    bodies: Mapping[str, Body]
+    id_prefixes: Mapping[str, str]
+    """Path parameters whose form is checked before anything is looked up."""
+    message: Callable[[str], str]
+    """From a stored body to JSON text; likewise the others from objects."""
+    thread: Callable[[Thread], str]
+    file: Callable[[File], str]
+    message_file: Callable[[MessageFile], str]
+    errors: Mapping[type[ThreadkeepError], Callable[[Any], ErrorReply]]
+
+    def deleted(self, object: str, id: str) -> str:
+        """The answer to a deletion."""
+        return text_of({"id": id, "object": f"{object}.deleted", "deleted": True})
+
+    def file_deleted(self, id: str) -> str:
+        """The Files API's answer to a deletion, which has a form of its own."""
+        return text_of({"object": "file", "deleted": True, "id": id})
+
+    def page(self, page: Page[Any], render: Callable[[Any], str]) -> str:
+        """A list."""
+        data = ",".join(map(render, page.items))
+        ends = f'"first_id":{quoted(page.first_id)},"last_id":{quoted(page.last_id)}'
+        more = "true" if page.has_more else "false"
+        return f'{{"object":"list","data":[{data}],{ends},"has_more":{more}}}'
+
+    def error(self, problem: ThreadkeepError) -> ErrorReply:
+        """What to answer when `problem` was raised."""
+        for kind in type(problem).__mro__:
+            if reply := self.errors.get(kind):
+                return reply(problem)
+        raise LookupError(f"{self.name} has no words for {type(problem).__name__}")
+
+
+def quoted(id: str | None) -> str:
+    """An id as JSON; ids need no escapes."""
+    return "null" if id is None else f'"{id}"'

@@ -1,0 +1,169 @@
+"""Errors as both OpenAI versions put them. Reference: protocol section 1.6."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from threadkeep import errors
+from threadkeep.wire.base import ErrorReply
+
+INVALID = "invalid_request_error"
+
+
+def envelope(
+    status: int, message: str, param: str | None = None, code: str | None = None, type: str = INVALID
+) -> ErrorReply:
+    """All four keys are always there."""
+    return ErrorReply(status, {"error": {"message": message, "type": type, "param": param, "code": code}})
+
+
+def with_headers(reply: ErrorReply, **headers: str) -> ErrorReply:
+    pairs = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
+    return ErrorReply(reply.status, reply.body, reply.headers + pairs)
+
+
+def with_detail(reply: ErrorReply) -> ErrorReply:
+    """The Files API says it twice."""
+    message = reply.body["error"]["message"]
+    return ErrorReply(reply.status, {**reply.body, "detail": {"message": message, "code": None}})
+
+
+def unauthorized(message: str, code: str | None) -> ErrorReply:
+    reply = envelope(401, message, code=code)
+    return with_headers(reply, www_authenticate='Bearer realm="OpenAI API"')
+
+
+def no_key(_: errors.NoKey) -> ErrorReply:
+    return unauthorized(
+        "You didn't provide an API key. You need to provide your API key in an Authorization header using "
+        "Bearer auth (i.e. Authorization: Bearer YOUR_KEY), or as the password field (with blank username) "
+        "if you're accessing the API from your browser and are prompted for a username and password.",
+        None,
+    )
+
+
+def bad_key(problem: errors.BadKey) -> ErrorReply:
+    # The service's own words, address included: programs match this text.
+    return unauthorized(
+        f"Incorrect API key provided: {problem.hint}. You can find your API key at "
+        "https://platform.openai.com/account/api-keys.",
+        "invalid_api_key",
+    )
+
+
+def missing_beta(_: errors.MissingBeta) -> ErrorReply:
+    return envelope(
+        400,
+        "You must provide the 'OpenAI-Beta' header to access the Assistants API. Please try again by "
+        "setting the header 'OpenAI-Beta: assistants=v1|v2'.",
+        code="invalid_beta",
+    )
+
+
+def unknown_beta(problem: errors.UnknownBeta) -> ErrorReply:
+    return envelope(
+        400,
+        f"Unknown beta requested: '{problem.value}'. Please try again by setting the header "
+        "'OpenAI-Beta: assistants=v1|v2'.",
+        code="invalid_beta",
+    )
+
+
+def malformed(problem: errors.MalformedJSON) -> ErrorReply:
+    return envelope(
+        400,
+        "We could not parse the JSON body of your request. (HINT: the body must be one JSON object in "
+        f"UTF-8; {problem.detail})",
+    )
+
+
+def unsupported_content_type(problem: errors.UnsupportedContentType) -> ErrorReply:
+    return envelope(
+        400,
+        f"Unsupported content type: '{problem.content_type}'. This API method only accepts "
+        f"'{problem.expected}' requests, but you specified the header 'Content-Type: "
+        f"{problem.content_type}'. Please try again with a supported content type.",
+        code="unsupported_content_type",
+    )
+
+
+def too_large(problem: errors.TooLarge) -> ErrorReply:
+    return envelope(
+        413,
+        f"Request body is too large: the limit is {problem.limit} bytes.",
+        code="request_too_large",
+    )
+
+
+def not_found(problem: errors.NotFound) -> ErrorReply:
+    return envelope(404, f"No {problem.noun} found with id '{problem.id}'.")
+
+
+def no_such_file(problem: errors.NoSuchFile) -> ErrorReply:
+    return with_detail(envelope(404, f"No such File object: {problem.id}", "id"))
+
+
+def bad_upload(problem: errors.BadUpload) -> ErrorReply:
+    return with_detail(envelope(400, problem.message, problem.param))
+
+
+def not_downloadable(problem: errors.NotDownloadable) -> ErrorReply:
+    return envelope(400, f"Not allowed to download files of purpose: {problem.purpose}")
+
+
+def run_active(problem: errors.RunActive) -> ErrorReply:
+    return envelope(400, f"Can't add messages to {problem.thread_id} while a run {problem.run_id} is active.")
+
+
+def unknown_route(problem: errors.UnknownRoute) -> ErrorReply:
+    return envelope(404, f"Invalid URL ({problem.method} {problem.path})")
+
+
+def wrong_method(problem: errors.WrongMethod) -> ErrorReply:
+    reply = envelope(
+        405,
+        f"Not allowed to {problem.method} on {problem.path}. (HINT: Perhaps you meant to make this request "
+        "using a different HTTP method?)",
+        code="method_not_supported",
+    )
+    return with_headers(reply, allow=", ".join(problem.allowed))
+
+
+def unavailable(_: errors.Unavailable) -> ErrorReply:
+    reply = envelope(
+        503,
+        "The server cannot reach its database just now. Nothing was stored; please retry your request.",
+        type="server_error",
+        code="database_unavailable",
+    )
+    return with_headers(reply, retry_after="1")
+
+
+def internal(problem: errors.InternalError) -> ErrorReply:
+    return envelope(
+        500,
+        "The server had an error processing your request. Sorry about that! You can retry your request, or "
+        "tell the operator of this server if the error persists. (Please include the request ID "
+        f"{problem.request_id}.)",
+        type="server_error",
+    )
+
+
+COMMON: Mapping[type[errors.ThreadkeepError], Callable[[Any], ErrorReply]] = {
+    errors.NoKey: no_key,
+    errors.BadKey: bad_key,
+    errors.MissingBeta: missing_beta,
+    errors.UnknownBeta: unknown_beta,
+    errors.MalformedJSON: malformed,
+    errors.UnsupportedContentType: unsupported_content_type,
+    errors.TooLarge: too_large,
+    errors.NotFound: not_found,
+    errors.NoSuchFile: no_such_file,
+    errors.BadUpload: bad_upload,
+    errors.NotDownloadable: not_downloadable,
+    errors.RunActive: run_active,
+    errors.UnknownRoute: unknown_route,
+    errors.WrongMethod: wrong_method,
+    errors.Unavailable: unavailable,
+    errors.InternalError: internal,
+}
+"""Rows that do not depend on the version; each version adds its own for `Invalid`."""

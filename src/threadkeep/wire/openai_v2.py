@@ -1,0 +1,231 @@
+"""OpenAI v2: the form that the domain speaks. Reference: protocol sections 1 to 4."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from threadkeep import errors
+from threadkeep.errors import Invalid, Problem
+from threadkeep.metadata import CheckedMetadata
+from threadkeep.threads.model import (
+    CodeInterpreterResources,
+    FileSearchResources,
+    NewThread,
+    ThreadChange,
+    ToolResources,
+)
+from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
+from threadkeep.wire.check import type_name
+from threadkeep.wire.openai_errors import COMMON, envelope
+from threadkeep.wire.shapes import CreateMessageV2, ModifyMetadata, metadata_change, new_message
+
+MAX_CODE_FILES = 20
+
+# ---------------------------------------------------------------- bodies
+
+
+class CodeFiles(Struct, frozen=True, forbid_unknown_fields=True):
+    file_ids: Annotated[list[str], Meta(max_length=MAX_CODE_FILES)] | None = None
+
+
+class SearchStores(Struct, frozen=True, forbid_unknown_fields=True):
+    """Stores by id, or (on create only) one to be made."""
+
+    vector_store_ids: Annotated[list[str], Meta(max_length=1)] | None = None
+    vector_stores: Annotated[list[dict[str, Any]], Meta(max_length=1)] | UnsetType = UNSET
+
+
+class Resources(Struct, frozen=True, forbid_unknown_fields=True):
+    code_interpreter: CodeFiles | None = None
+    file_search: SearchStores | None = None
+
+
+class CreateThread(Struct, frozen=True, forbid_unknown_fields=True):
+    messages: list[CreateMessageV2] | None = None
+    metadata: CheckedMetadata | None = None
+    tool_resources: Resources | None = None
+
+
+class ModifyThread(Struct, frozen=True, forbid_unknown_fields=True):
+    metadata: CheckedMetadata | None = None
+    tool_resources: Resources | None = None
+
+
+def new_thread(body: CreateThread) -> NewThread:
+    return NewThread(
+        [new_message(one) for one in body.messages or []],
+        body.metadata or {},
+        resources(body.tool_resources) if body.tool_resources else ToolResources(),
+    )
+
+
+def thread_change(body: ModifyThread) -> ThreadChange:
+    return ThreadChange(body.metadata, resources(body.tool_resources) if body.tool_resources else None)
+
+
+def resources(given: Resources) -> ToolResources:
+    """Tools that are given nothing are left out."""
+    files = given.code_interpreter.file_ids if given.code_interpreter else None
+    search = given.file_search
+    if search and search.vector_stores:
+        raise Invalid(Problem(("tool_resources", "file_search", "vector_stores"), "unsupported"))
+    stores = search.vector_store_ids if search else None
+    return ToolResources(
+        CodeInterpreterResources(list(dict.fromkeys(files))) if files else UNSET,
+        FileSearchResources(stores) if stores else UNSET,
+    )
+
+
+# ---------------------------------------------------------------- errors
+
+
+def dotted(path: tuple[str | int, ...]) -> str:
+    """`content[0].image_url.detail`"""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".")
+
+
+def shortened(name: str) -> str:
+    """A long name, by its ends."""
+    return f"{name[:3]}...{name[-3:]}"
+
+
+def choices(values: tuple[str, ...]) -> str:
+    """`'a', 'b', and 'c'`"""
+    names = [f"'{value}'" for value in values]
+    if len(names) == 1:
+        return f"Value must be {names[0]}."
+    last = f"{', '.join(names[:-1])}{',' if len(names) > 2 else ''} and {names[-1]}"
+    return f"Supported values are: {last}."
+
+
+def size(what: str, bound: str, words: str) -> tuple[str, str]:
+    """Message and code of a string or array that is too long or too short."""
+    return (
+        f"Invalid '{{param}}': {what} too {words}. Expected {a(what)} with {bound} length {{limit}}, "
+        f"but got {a(what)} with length {{actual}} instead.",
+        f"{what}_{'above_max' if bound == 'maximum' else 'below_min'}_length",
+    )
+
+
+def a(noun: str) -> str:
+    return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
+
+
+def empty(what: str) -> tuple[str, str]:
+    return (
+        f"Invalid '{{param}}': empty {what}. Expected {a(what)} with minimum length {{limit}}, "
+        f"but got an empty {what} instead.",
+        f"empty_{what}",
+    )
+
+
+WORDS: dict[str, tuple[str, str]] = {
+    "missing": ("Missing required parameter: '{param}'.", "missing_required_parameter"),
+    "unknown": ("Unknown parameter: '{param}'.", "unknown_parameter"),
+    "unsupported": ("'{param}' is not supported by this server yet.", "unsupported_parameter"),
+    "type": ("Invalid type for '{param}': expected {expected}, but got {got} instead.", "invalid_type"),
+    "enum": ("Invalid value: '{actual}'. {choices}", "invalid_value"),
+    "pattern": (
+        "Invalid '{param}'. Expected a valid URL, but got a value with an invalid format.",
+        "invalid_value",
+    ),
+    "surrogate": (
+        "Invalid '{param}': the string holds half of a surrogate pair, which is not Unicode text.",
+        "invalid_value",
+    ),
+    "string_too_long": size("string", "maximum", "long"),
+    "string_too_short": empty("string"),
+    "array_too_long": size("array", "maximum", "long"),
+    "array_too_short": empty("array"),
+    "properties_too_many": (
+        "Invalid '{param}': too many properties. Expected an object with at most {limit} properties, "
+        "but got an object with {actual} properties instead.",
+        "object_above_max_properties",
+    ),
+    "name_too_long": (
+        "Invalid property name in '{parent}': '{name}' is too long. Expected a string with maximum length "
+        "{limit}, but got a string with length {actual} instead.",
+        "property_name_above_max_length",
+    ),
+    "integer_too_big": (
+        "Invalid '{param}': integer above maximum value. Expected a value <= {limit}, but got {actual} "
+        "instead.",
+        "integer_above_max_value",
+    ),
+    "integer_too_small": (
+        "Invalid '{param}': integer below minimum value. Expected a value >= {limit}, but got {actual} "
+        "instead.",
+        "integer_below_min_value",
+    ),
+    "thread_full": ("A thread of this server holds at most {limit} messages.", "thread_full"),
+}
+"""What each kind of problem is called, and its code."""
+
+
+def invalid(refusal: Invalid) -> ErrorReply:
+    """v2 names the first problem."""
+    problem = refusal.problems[0]
+    words, code = WORDS[problem.kind]
+    path = problem.path
+    message = words.format(
+        param=dotted(path),
+        parent=dotted(path[:-1]),
+        name=shortened(str(path[-1])) if path else "",
+        expected=problem.expected,
+        got=type_name(problem.actual) if problem.kind == "type" else "",
+        actual=problem.actual,
+        choices=choices(problem.choices) if problem.choices else "",
+        limit=problem.limit,
+    )
+    if not path and problem.kind == "type":
+        message = (
+            f"Invalid type for the request body: expected an object, but got {type_name(problem.actual)}."
+        )
+    return envelope(400, message, dotted(path) or None, code)
+
+
+def wrong_prefix(problem: errors.WrongPrefix) -> ErrorReply:
+    return envelope(
+        400,
+        f"Invalid '{problem.param}': '{problem.id}'. Expected an ID that begins with '{problem.prefix}'.",
+        problem.param,
+        "invalid_value",
+    )
+
+
+# ---------------------------------------------------------------- the table
+
+THREADS = ("create_thread", "list_threads", "retrieve_thread", "modify_thread", "delete_thread")
+MESSAGES = ("create_message", "list_messages", "retrieve_message", "modify_message", "delete_message")
+FILES = ("upload_file", "list_files", "retrieve_file", "delete_file", "download_file")
+
+
+def as_stored(body: str) -> str:
+    """A stored body is already in this form."""
+    return body
+
+
+def operations() -> Iterator[str]:
+    yield from THREADS
+    yield from MESSAGES
+    yield from FILES
+
+
+DIALECT = Dialect(
+    name="openai_v2",
+    operations=frozenset(operations()),
+    bodies={
+        "create_thread": Body(CreateThread, new_thread),
+        "modify_thread": Body(ModifyThread, thread_change),
+        "create_message": Body(CreateMessageV2, new_message),
+        "modify_message": Body(ModifyMetadata, metadata_change),
+    },
+    id_prefixes={"thread_id": "thread", "message_id": "msg"},
+    message=as_stored,
+    thread=text_of,
+    file=text_of,
+    message_file=text_of,
+    errors={**COMMON, Invalid: invalid, errors.WrongPrefix: wrong_prefix},
+)

@@ -1,0 +1,46 @@
+"""What all tests share: one real server a worker process, and a fresh project for each test."""
+
+import itertools
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from openai import OpenAI
+
+from tests.support.house import House
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A running server with default settings."""
+    with House(tmp_path_factory.mktemp("house")) as running:
+        yield running
+
+
+@pytest.fixture
+def key(house: House) -> str:
+    """The key of a project that no other test has."""
+    return house.new_key(f"project {next(_numbers)}")
+
+
+@pytest.fixture
+def other_key(house: House) -> str:
+    """The key of another project."""
+    return house.new_key(f"project {next(_numbers)}")
+
+
+@pytest.fixture
+def client(house: House, key: str) -> Iterator[OpenAI]:
+    """The official client, unmodified but for its address."""
+    with OpenAI(base_url=house.base_url, api_key=key, max_retries=0) as one:
+        yield one
+
+
+@pytest.fixture
+def http(house: House, key: str) -> Iterator[httpx.Client]:
+    """Plain HTTP, with the key and the v2 header; paths begin at the server's root."""
+    headers = {"Authorization": f"Bearer {key}", "OpenAI-Beta": "assistants=v2"}
+    with httpx.Client(base_url=house.address, headers=headers) as one:
+        yield one

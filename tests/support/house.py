@@ -1,0 +1,84 @@
+"""A real server on loopback for the tests: its own thread, event loop, database and files."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import uvicorn
+
+from threadkeep.app import create_app, open_database
+from threadkeep.clock import system_clock
+from threadkeep.context import Context
+from threadkeep.http.middleware import Application
+from threadkeep.ids import id_maker
+from threadkeep.projects.actions import Keys
+from threadkeep.serving import listen
+from threadkeep.settings import Settings
+
+T = TypeVar("T")
+SECONDS_TO_START = 10
+
+__all__ = ["House", "Settings", "open_database"]
+
+
+class House:
+    """`with House(directory) as house:` serves on `house.address` until the block ends."""
+
+    def __init__(self, directory: Path, clock: Callable[[], float] = system_clock, **settings: Any) -> None:
+        self.directory = directory
+        self.settings = Settings(
+            host="127.0.0.1",
+            port=0,
+            database_url=f"sqlite:///{directory / 'threadkeep.db'}",
+            files_url=f"file:///{directory / 'files'}",
+            **{"access_log": False, **settings},
+        )
+        self.clock = clock
+        self._started = threading.Event()
+        self._listener = listen(self.settings)
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.base_url = self.address + "/v1"
+        self.app: Application = create_app(self.settings, self._announce, clock)
+        self._server = uvicorn.Server(
+            uvicorn.Config(self.app, http="httptools", lifespan="on", log_config=None, access_log=False)
+        )
+        self._thread = threading.Thread(target=self._run, name="house")
+
+    async def _announce(self, _: str | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._started.set()
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._listener])
+
+    def __enter__(self) -> "House":
+        self._thread.start()
+        assert self._started.wait(SECONDS_TO_START), "the server did not start"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(SECONDS_TO_START)
+        assert not self._thread.is_alive(), "the server did not stop"
+        self._listener.close()
+
+    @property
+    def context(self) -> Context:
+        """What the server's rooms work with."""
+        assert self.app._running is not None
+        return self.app._running.context
+
+    def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of a coroutine run on the server's own loop."""
+
+        async def run() -> T:
+            return await work()
+
+        return asyncio.run_coroutine_threadsafe(run(), self.loop).result(SECONDS_TO_START)
+
+    def new_key(self, project: str) -> str:
+        """A key for a project, which is made where it does not exist."""
+        keys = Keys(self.context.database, self.clock, id_maker(self.clock))
+        return self.call(lambda: keys.create(project, ""))
