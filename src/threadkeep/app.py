@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from threadkeep.clock import Clock, system_clock
 from threadkeep.context import Context
 from threadkeep.http.middleware import Application, Running
 from threadkeep.ids import IdMaker, id_maker
 from threadkeep.projects.actions import Keyring, Keys
-from threadkeep.settings import Settings
+from threadkeep.settings import BadSettings, Settings
 from threadkeep.storage.blobs import Blobs
 from threadkeep.storage.database import Database
 from threadkeep.storage.migrate import migrate
@@ -22,7 +23,7 @@ from threadkeep.sweeping import handlers
 async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIterator[Database]:
     """The database that the settings name, with its schema up to date."""
     path = settings.database_path
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory("database_url", path.parent)
     database = SQLiteDatabase(path)
     try:
         if migrated:
@@ -35,9 +36,19 @@ async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIt
 @asynccontextmanager
 async def open_context(settings: Settings, clock: Clock, new_id: IdMaker) -> AsyncIterator[Context]:
     """Everything that rooms work with."""
+    make_directory("files_url", settings.files_path)
     async with open_database(settings) as database:
         blobs = await asyncio.to_thread(Blobs, settings.files_path)
         yield Context(database, blobs, clock, new_id, settings)
+
+
+def make_directory(setting: str, path: Path) -> None:
+    """See to it that a directory is there. Raises `BadSettings`."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        reason = problem.strerror or problem
+        raise BadSettings(f"{setting}: the directory {path} cannot be made: {reason}.") from problem
 
 
 Announce = Callable[[str | None], Awaitable[None]]

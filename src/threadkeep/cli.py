@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from threadkeep import __version__, api_command
+from threadkeep.errors import ThreadkeepError
 from threadkeep.settings import BadSettings, Settings, load
-from threadkeep.storage.migrate import SchemaTooNew
 
 DESCRIPTION = """\
 Threadkeep is a self-hosted server for the Assistants API: point your client's
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         status: int = options.run(options)
-    except (BadSettings, SchemaTooNew) as problem:
+    except (BadSettings, ThreadkeepError) as problem:
         print(f"threadkeep: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

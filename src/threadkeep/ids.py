@@ -6,7 +6,7 @@ insertion order and indexes over ids grow at one end.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from threadkeep.clock import Clock
 
@@ -25,18 +25,27 @@ def eight_characters(number: int) -> str:
     return PAIRS[high // _PAIR] + PAIRS[high % _PAIR] + PAIRS[low // _PAIR] + PAIRS[low % _PAIR]
 
 
+def random_integers() -> Iterator[int]:
+    """Integers of 96 random bits, from the system's generator by the kilobyte."""
+    while True:
+        pool = os.urandom(12 * 128)
+        for start in range(0, len(pool), 12):
+            yield int.from_bytes(pool[start : start + 12])
+
+
 def id_maker(clock: Clock) -> IdMaker:
     """A source of ids for one process."""
     milliseconds, random, head = 0, 0, ""
+    chance = random_integers()
 
     def new_id(prefix: str) -> str:
         nonlocal milliseconds, random, head
         now = int(clock() * 1000)
         if now > milliseconds:
             milliseconds, head = now, eight_characters(now)
-            random = int.from_bytes(os.urandom(12)) >> (96 - RANDOM_BITS)
+            random = next(chance) >> (96 - RANDOM_BITS)
         else:  # the same millisecond, or a clock set back: a random step up keeps order and secrecy
-            random += 1 + int.from_bytes(os.urandom(8))
+            random += 1 + (next(chance) >> 32)
         high, low = divmod(random, _EIGHT)
         return prefix + head + eight_characters(high) + eight_characters(low)
 

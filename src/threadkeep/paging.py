@@ -4,6 +4,7 @@ Reference: protocol section 1.4. `after` and `before` are ids of objects, both e
 both, the rows strictly between them.
 """
 
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from msgspec import Struct
@@ -52,11 +53,11 @@ def between(query: PageQuery, after: T | None, before: T | None, first: T, last:
     return (first if low is None else low), (last if high is None else high)
 
 
-def cut(query: PageQuery, rows: list[T], ids: list[str]) -> Page[T]:
+def cut(query: PageQuery, rows: list[T], id_of: Callable[[T], str]) -> Page[T]:
     """A page from up to `limit + 1` rows walked in the query's direction."""
     has_more = len(rows) > query.limit
     if has_more:
-        rows, ids = rows[: query.limit], ids[: query.limit]
+        del rows[query.limit :]
     if query.backwards:
-        rows, ids = rows[::-1], ids[::-1]
-    return Page(rows, ids[0] if ids else None, ids[-1] if ids else None, has_more)
+        rows.reverse()
+    return Page(rows, id_of(rows[0]) if rows else None, id_of(rows[-1]) if rows else None, has_more)

@@ -3,11 +3,13 @@
 import logging
 import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
 
 from threadkeep import __version__
 from threadkeep.app import create_app
+from threadkeep.http.cork import CorkedProtocol
 from threadkeep.settings import BadSettings, Settings
 
 SECONDS_TO_FINISH = 30
@@ -31,21 +33,23 @@ Stop with Ctrl-C.
 
 
 def run(settings: Settings) -> int:
-    """Serve until told to stop. Returns an exit status."""
+    """Serve until told to stop. Returns an exit status; raises what keeps the server from starting."""
     logging.basicConfig(
         level=logging.INFO, format="time=%(created).3f level=%(levelname)s %(message)s", stream=sys.stderr
     )
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a start that fails is told below, once
     listener = listen(settings)
 
     async def announce(key: str | None) -> None:
+        logging.getLogger("uvicorn").setLevel(logging.WARNING)
         sys.stdout.write(welcome(address_of(listener), key))
         sys.stdout.flush()
 
+    app = create_app(settings, announce)
     config = uvicorn.Config(
-        create_app(settings, announce),
+        app,
         loop="auto",
-        http="httptools",
+        http=CorkedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -55,7 +59,10 @@ def run(settings: Settings) -> int:
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
     )
     server = uvicorn.Server(config)
-    server.run(sockets=[listener])
+    with suppress(SystemExit):  # uvicorn's way to end a start that failed
+        server.run(sockets=[listener])
+    if app.refusal:
+        raise app.refusal
     return 0 if server.started else 1
 
 

@@ -69,9 +69,12 @@ def upload_of(fields: dict[str, str], receipt: actions.Receipt | None) -> Upload
     anchor, seconds = fields.get("expires_after[anchor]"), fields.get("expires_after[seconds]")
     if anchor is None and seconds is None:
         return Upload(fields["purpose"])
+    if anchor is None or seconds is None:
+        absent = "anchor" if anchor is None else "seconds"
+        raise BadUpload(f"'{absent}' is a required property - 'expires_after'", "expires_after")
     if anchor != "created_at":
         raise BadUpload(f"'{anchor}' is not one of ['created_at'] - 'expires_after.anchor'", "expires_after")
-    if seconds is None or not seconds.isascii() or not seconds.isdigit():
+    if not seconds.isascii() or not seconds.isdigit():
         raise BadUpload(f"'{seconds}' is not of type 'integer' - 'expires_after.seconds'", "expires_after")
     if not SHORTEST_LIFE <= int(seconds[:9]) <= LONGEST_LIFE:
         raise BadUpload(

@@ -87,7 +87,7 @@ async def page(
         params["purpose"] = purpose
     sql += "ORDER BY id DESC LIMIT :rows" if query.walks_down else "ORDER BY id LIMIT :rows"
     files = [stored_of(row).file for row in await transaction.all(sql, params)]
-    return cut(query, files, [file.id for file in files])
+    return cut(query, files, lambda file: file.id)
 
 
 CURSOR = """

@@ -31,6 +31,8 @@ def secret_of(headers: Headers) -> str:
 
 def from_authorization(value: bytes) -> str:
     """The secret in an Authorization header, or ''."""
+    if value.startswith(b"Bearer "):
+        return value[7:].decode("latin-1").strip()
     scheme, _, rest = value.decode("latin-1").partition(" ")
     if scheme.lower() == "bearer":
         return rest.strip()
@@ -59,3 +61,4 @@ def beta_of(headers: Headers, required: bool) -> Dialect:
 
 RUBRA = rubra.DIALECT
 DEFAULT = openai_v2.DIALECT
+DIALECTS = (openai_v2.DIALECT, openai_v1.DIALECT, rubra.DIALECT)

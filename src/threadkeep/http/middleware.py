@@ -3,10 +3,11 @@
 Plain ASGI from end to end. The order of checks is the service's: key, version header, path, body.
 """
 
+import itertools
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
@@ -22,10 +23,11 @@ from threadkeep.errors import (
 from threadkeep.http import caller, portkey
 from threadkeep.http.access_log import AccessLog
 from threadkeep.http.errors import error_response
-from threadkeep.http.public import PUBLIC
+from threadkeep.http.public import PUBLIC, PUBLIC_METHODS
 from threadkeep.http.request import ClientGone, Receive, Request, Response
-from threadkeep.http.routes import OPERATIONS, Operation, tree
+from threadkeep.http.routes import Operation, tree
 from threadkeep.projects.actions import Keyring
+from threadkeep.settings import BadSettings
 from threadkeep.wire.base import Dialect
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -44,6 +46,13 @@ USUAL_HEADERS = [
 ORGANIZATION = (b"openai-organization", b"threadkeep")
 
 
+def request_ids() -> Iterator[str]:
+    """`req_` and 32 hexadecimal digits: half of them this process's own, half counted."""
+    process = os.urandom(8).hex()
+    for number in itertools.count(int.from_bytes(os.urandom(4))):
+        yield f"req_{process}{number:016x}"
+
+
 class Running:
     """What exists while the server runs."""
 
@@ -57,8 +66,11 @@ class Application:
     def __init__(self, lifespan: Callable[[], AbstractAsyncContextManager[Running]], logged: bool) -> None:
         self._lifespan = lifespan
         self._running: Running | None = None
+        self.refusal: BadSettings | ThreadkeepError | None = None
+        """Why it did not start, where that is for a person to put right."""
         self._access_log = AccessLog() if logged else None
-        self._root = tree(OPERATIONS)
+        self._trees = {dialect.name: tree(dialect) for dialect in caller.DIALECTS}
+        self._request_ids = request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -76,6 +88,10 @@ class Application:
             async with self._lifespan() as self._running:
                 await send({"type": "lifespan.startup.complete"})
                 await receive()
+        except (BadSettings, ThreadkeepError) as refusal:
+            self.refusal = refusal
+            await send({"type": "lifespan.startup.failed", "message": ""})
+            return
         except Exception as problem:
             log.exception("event=lifespan_failed")
             await send({"type": "lifespan.startup.failed", "message": str(problem)})
@@ -91,7 +107,7 @@ class Application:
         started = time.perf_counter()
         assert self._running is not None
         request = Request(
-            "req_" + os.urandom(16).hex(),
+            next(self._request_ids),
             self._running.context,
             caller.DEFAULT,
             dict(scope["headers"]),
@@ -112,7 +128,10 @@ class Application:
         ):
             await discard_rest(request)
         milliseconds = (time.perf_counter() - started) * 1000
-        await respond(send, request, response, milliseconds)
+        try:
+            await respond(send, request, response, milliseconds)
+        except Exception:  # the server hangs up on an answer that is not whole, so nobody takes it for one
+            log.exception("event=answer_broken_off request=%s", request.id)
         if self._access_log:
             self._access_log.add(
                 request.id,
@@ -136,6 +155,8 @@ class Application:
         elif base == "v1":
             start = 2
         elif public := PUBLIC.get(path.rstrip("/")):
+            if method not in PUBLIC_METHODS:
+                raise WrongMethod(method, path, PUBLIC_METHODS)
             return await public(request)
         else:
             raise UnknownRoute(method, path)
@@ -151,15 +172,15 @@ class Application:
         return await operation.endpoint(request)
 
     def _route(self, request: Request, method: str, path: str, segments: list[str]) -> Operation:
-        node, params = self._root.find(segments)
-        allowed = node.allowed(request.dialect) if node else ()
-        if node is None or not allowed:
+        node, params = self._trees[request.dialect.name].find(segments)
+        if node is None or not node.methods:
             raise UnknownRoute(method, path)
-        if method not in allowed:
-            raise WrongMethod(method, path, allowed)
+        operation = node.methods.get(method)
+        if operation is None:
+            raise WrongMethod(method, path, tuple(sorted(node.methods)))
         check_ids(request.dialect, params)
         request.path = params
-        return node.methods[method]
+        return operation
 
 
 def check_ids(dialect: Dialect, params: Mapping[str, str]) -> None:

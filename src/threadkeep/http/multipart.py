@@ -4,6 +4,7 @@
 read no faster than the events are taken.
 """
 
+import re
 from collections import deque
 from collections.abc import AsyncIterator
 from urllib.parse import unquote
@@ -20,6 +21,9 @@ LONGEST_FIELD = 64 * 1024
 LONGEST_FILENAME = 1024
 LONGEST_HEADERS = 16 * 1024
 FORM = "multipart/form-data"
+EXTENDED_FILENAME = re.compile(rb";\s*filename\*\s*=\s*([^\s;]+)", re.IGNORECASE)
+"""Not meant for forms, but .NET sends it, and beside it a name that is not readable; the parser skips it."""
+QUOTED = re.compile(rb'"(?:\\.|[^"\\])*"')
 
 
 class Field(Struct, frozen=True):
@@ -94,10 +98,11 @@ class PartReader:
         self._name = self._value = b""
 
     def _headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
         self._field = text(options.get(b"name", b""))
-        extended = options.get(b"filename*")
-        filename = from_rfc5987(extended) if extended else options.get(b"filename")
+        extended = EXTENDED_FILENAME.search(QUOTED.sub(b"", disposition))
+        filename = from_rfc5987(extended[1]) if extended else from_html(options.get(b"filename"))
         self._file = filename is not None
         if filename is not None:
             self.events.append(FileStart(self._field, clean_filename(text(filename))))
@@ -121,9 +126,14 @@ def text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
+def from_html(filename: bytes | None) -> bytes | None:
+    """A name as it was before a client made it fit for a form, as the HTML standard has it."""
+    return filename and filename.replace(b"%22", b'"').replace(b"%0D", b"\r").replace(b"%0A", b"\n")
+
+
 def from_rfc5987(value: bytes) -> bytes:
     """The text in `UTF-8''na%C3%AFve.txt`."""
-    return unquote(text(value).rpartition("''")[2]).encode()
+    return unquote(text(value).split("'", 2)[-1]).encode()
 
 
 def clean_filename(name: str) -> str:

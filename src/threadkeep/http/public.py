@@ -2,10 +2,8 @@
 
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
 from threadkeep.errors import Unavailable
-from threadkeep.http.openapi import document
+from threadkeep.http.openapi import encoded
 from threadkeep.http.request import Request, Response
 
 
@@ -26,9 +24,11 @@ async def readyz(request: Request) -> Response:
 
 async def openapi(request: Request) -> Response:
     """The server's own description."""
-    return Response(200, msgspec.json.encode(document()))
+    return Response(200, encoded(request.context.settings.require_beta_header))
 
 
+PUBLIC_METHODS = ("GET", "HEAD")
+"""HEAD is for health checks that want no body; the server below leaves it out."""
 PUBLIC: dict[str, Callable[[Request], Awaitable[Response]]] = {
     "/healthz": healthz,
     "/readyz": readyz,

@@ -3,12 +3,14 @@
 Who asks, in which dialect, and what the path and the query say is settled before an endpoint runs.
 """
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
 from threadkeep.context import Context
 from threadkeep.errors import Invalid, Problem, TooLarge
+from threadkeep.metadata import MAX_PAIRS
 from threadkeep.paging import Page, PageQuery
 from threadkeep.wire.base import Dialect
 
@@ -16,6 +18,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 JSON = b"application/json"
 ORDERS = ("asc", "desc")
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,1000}")
+"""What JSON calls one; Python's `int` takes more, and refuses more than some thousand digits."""
 
 
 class ClientGone(Exception):
@@ -91,11 +95,16 @@ class Request:
         if not self.query_string and default == 20:
             return FIRST_PAGE
         query = self.query
-        order = query.get("order", "desc")
+        order, limit, wrong = query.get("order", "desc"), default, []
         if order not in ORDERS:
-            raise Invalid(Problem(("order",), "enum", actual=order, choices=ORDERS, where="query"))
-        filters = metadata_pairs(query) if metadata_filters else ()
-        limit = integer(query, "limit", default, 1, maximum)
+            wrong.append(Problem(("order",), "enum", actual=order, choices=ORDERS, where="query"))
+        try:
+            limit = integer(query, "limit", default, 1, maximum)
+        except Invalid as refusal:
+            wrong.extend(refusal.problems)
+        if wrong:
+            raise Invalid(*wrong)
+        filters = metadata_pairs(self.query_string) if metadata_filters else ()
         return PageQuery(limit, order, query.get("after"), query.get("before"), filters)
 
     async def chunks(self, limit: int) -> AsyncIterator[bytes]:
@@ -138,11 +147,9 @@ def integer(query: Mapping[str, str], name: str, default: int, least: int, most:
     text = query.get(name)
     if text is None:
         return default
-    try:
-        value = int(text)
-    except ValueError:
-        problem = Problem((name,), "type", expected="an integer", actual=text, where="query")
-        raise Invalid(problem) from None
+    if not WHOLE_NUMBER.fullmatch(text):
+        raise Invalid(Problem((name,), "type", expected="an integer", actual=text, where="query"))
+    value = int(text)
     if value < least:
         raise Invalid(Problem((name,), "integer_too_small", actual=value, limit=least, where="query"))
     if value > most:
@@ -150,10 +157,16 @@ def integer(query: Mapping[str, str], name: str, default: int, least: int, most:
     return value
 
 
-def metadata_pairs(query: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """`metadata[key]=value` filters."""
-    return tuple(
+def metadata_pairs(query_string: bytes) -> tuple[tuple[str, str], ...]:
+    """`metadata[key]=value` filters; an empty value is a value like another. Raises `Invalid`."""
+    query = dict(parse_qsl(query_string.decode("latin-1"), keep_blank_values=True, errors="replace"))
+    pairs = tuple(
         (name[len("metadata[") : -1], value)
         for name, value in query.items()
         if name.startswith("metadata[") and name.endswith("]")
     )
+    if len(pairs) > MAX_PAIRS:
+        raise Invalid(
+            Problem(("metadata",), "properties_too_many", actual=len(pairs), limit=MAX_PAIRS, where="query")
+        )
+    return pairs

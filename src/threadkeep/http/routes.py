@@ -91,14 +91,11 @@ class Node:
             node = child
         return node, params
 
-    def allowed(self, dialect: Dialect) -> tuple[str, ...]:
-        """The methods that a dialect has here."""
-        return tuple(sorted(m for m, one in self.methods.items() if one.name in dialect.operations))
 
-
-def tree(operations: list[Operation]) -> Node:
-    """The table as a tree."""
+def tree(dialect: Dialect) -> Node:
+    """The operations that a dialect has, as a tree."""
     root = Node()
-    for operation in operations:
-        root.add(operation)
+    for operation in OPERATIONS:
+        if operation.name in dialect.operations:
+            root.add(operation)
     return root

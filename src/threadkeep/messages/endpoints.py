@@ -91,4 +91,4 @@ def page_of_files(files: list[MessageFile], query: PageQuery) -> Page[MessageFil
     if query.walks_down:
         inside.reverse()
     rows = inside[: query.limit + 1]
-    return cut(query, rows, [file.id for file in rows])
+    return cut(query, rows, lambda file: file.id)

@@ -143,6 +143,11 @@ message_of = msgspec.json.Decoder(Message).decode
 """The message in a stored body."""
 
 
+def id_in(body: str) -> str:
+    """The id in a stored body, which always begins with it."""
+    return body[7 : body.index('"', 7)]
+
+
 def body_of(message: Message) -> str:
     """The JSON text that is stored, and served as it is to v2 clients."""
     return _encode(message).decode()

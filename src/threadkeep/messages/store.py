@@ -7,6 +7,7 @@ text. Bodies go in and out unread; `messages.model` opens them for those who mus
 from msgspec import Struct
 
 from threadkeep.errors import NotFound, RunActive
+from threadkeep.messages.model import id_in
 from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
 from threadkeep.storage.database import Params, Row, Transaction
 
@@ -72,24 +73,26 @@ async def require_thread(transaction: Transaction, project_id: str, thread_id: s
 
 # One text for each way through a thread, so that each is prepared once and walks the primary key.
 _PAGE = """
-    SELECT m.id, m.body FROM threads t JOIN messages m ON m.thread_id = t.id
-    WHERE t.id = :thread_id AND t.project_id = :project_id
-    AND m.position > :low AND m.position < :high
+    SELECT body FROM messages
+    WHERE thread_id = (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
+    AND position > :low AND position < :high
 """
-_OF_RUN = "AND m.run_id = :run_id\n"
-PAGE_UP = _PAGE + "ORDER BY m.position LIMIT :rows"
-PAGE_DOWN = _PAGE + "ORDER BY m.position DESC LIMIT :rows"
-PAGE_OF_RUN_UP = _PAGE + _OF_RUN + "ORDER BY m.position LIMIT :rows"
-PAGE_OF_RUN_DOWN = _PAGE + _OF_RUN + "ORDER BY m.position DESC LIMIT :rows"
+_OF_RUN = "AND run_id = :run_id\n"
+PAGE_UP = _PAGE + "ORDER BY position LIMIT :rows"
+PAGE_DOWN = _PAGE + "ORDER BY position DESC LIMIT :rows"
+PAGE_OF_RUN_UP = _PAGE + _OF_RUN + "ORDER BY position LIMIT :rows"
+PAGE_OF_RUN_DOWN = _PAGE + _OF_RUN + "ORDER BY position DESC LIMIT :rows"
 
 
 async def page(
     transaction: Transaction, project_id: str, thread_id: str, query: PageQuery, run_id: str | None = None
 ) -> Page[str]:
     """The bodies of one page. Raises `NotFound` for the thread or a cursor."""
-    after = await place_of(transaction, project_id, thread_id, query.after)
-    before = await place_of(transaction, project_id, thread_id, query.before)
-    low, high = between(query, after, before, FIRST, LAST)
+    low, high = FIRST, LAST
+    if query.after or query.before:
+        after = await place_of(transaction, project_id, thread_id, query.after)
+        before = await place_of(transaction, project_id, thread_id, query.before)
+        low, high = between(query, after, before, FIRST, LAST)
     params: dict[str, str | int | None] = {
         "thread_id": thread_id,
         "project_id": project_id,
@@ -105,7 +108,7 @@ async def page(
     rows = await transaction.all(sql, params)
     if not rows:
         await require_thread(transaction, project_id, thread_id)
-    return cut(query, [row[1] for row in rows], [row[0] for row in rows])
+    return cut(query, [row[0] for row in rows], id_in)
 
 
 PLACE = """

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import obstore
@@ -15,6 +16,8 @@ from msgspec import Struct
 from obstore.store import LocalStore
 
 CHUNK = 256 * 1024
+UNFINISHED = "#1"
+"""What obstore appends to the name of a blob that is not whole yet."""
 
 
 class Stored(Struct, frozen=True):
@@ -54,7 +57,7 @@ class Blobs:
     def _sync(self, key: str) -> None:
         """Bytes and name on the disk before the row that points to them is."""
         path = self._root / key
-        for place in (path, path.parent):
+        for place in (path, path.parent, self._root):
             descriptor = os.open(place, os.O_RDONLY)
             try:
                 os.fsync(descriptor)
@@ -75,8 +78,8 @@ class Blobs:
         yield held
 
     async def delete(self, key: str) -> None:
-        """Remove `key`; a key that is not there is fine."""
-        try:
+        """Remove `key`, whole or not; a key that is not there is fine."""
+        with suppress(FileNotFoundError):
             await obstore.delete_async(self._store, key)
-        except FileNotFoundError:
-            return
+        with suppress(FileNotFoundError):  # what a process that was killed had written
+            await asyncio.to_thread(os.unlink, self._root / (key + UNFINISHED))

@@ -25,18 +25,34 @@ BUSY_MILLISECONDS = 5_000
 """How long to wait for another process, such as the `keys` command, to finish its own write."""
 CACHE_KIB = 8_192
 LARGEST_BATCH = 512
+TROUBLE = (
+    apsw.BusyError,
+    apsw.CantOpenError,
+    apsw.CorruptError,
+    apsw.FullError,
+    apsw.IOError,
+    apsw.NotADBError,
+    apsw.ReadOnlyError,
+)
+"""What is wrong with the database or its disk, not with a statement."""
 
 
 def connect(path: Path, *, writable: bool) -> apsw.Connection:
-    """A connection with the settings that every one of ours has."""
+    """A connection with the settings that every one of ours has. Raises `Unavailable`."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
-    connection = apsw.Connection(str(path), flags=flags)
-    connection.set_busy_timeout(BUSY_MILLISECONDS)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-    if not writable:
-        connection.execute("PRAGMA query_only = ON")
+    try:
+        connection = apsw.Connection(str(path), flags=flags)
+        connection.set_busy_timeout(BUSY_MILLISECONDS)
+        # Plans do not depend on bound values: else a statement is planned anew at each of its uses,
+        # which takes as long as a page itself.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+        if not writable:
+            connection.execute("PRAGMA query_only = ON")
+    except apsw.Error as problem:
+        raise Unavailable(f"The database {path} cannot be opened: {problem}.") from problem
     return connection
 
 
@@ -65,8 +81,9 @@ class Reading:
     async def __aenter__(self) -> Transaction:
         return self._transaction
 
-    async def __aexit__(self, *_: object) -> None:
-        return None
+    async def __aexit__(self, _: object, problem: BaseException | None, __: object) -> None:
+        if isinstance(problem, TROUBLE):
+            raise Unavailable(str(problem)) from problem
 
 
 class Item:
@@ -112,7 +129,9 @@ class SQLiteDatabase:
         self._writer = SQLiteTransaction(self._writing)
         self._reading = connect(path, writable=False)
         self._reader = Reading(SQLiteTransaction(self._reading))
-        self._queue: queue.SimpleQueue[Item | None] = queue.SimpleQueue()
+        self._collected: list[Item] = []
+        self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
+        self._closing = False
         self._thread = threading.Thread(target=self._write_batches, name="sqlite-writer")
         self._thread.start()
 
@@ -126,15 +145,29 @@ class SQLiteDatabase:
         connection = connect(self._path, writable=False)
         try:
             return finish(cast("Coroutine[Any, Any, T]", work(SQLiteTransaction(connection))))
+        except TROUBLE as problem:
+            raise Unavailable(str(problem)) from problem
         finally:
             connection.close()
 
     async def write(self, work: Work[T]) -> T:
+        if self._closing:
+            raise Unavailable("The database is being closed.")
         future: asyncio.Future[T] = self._loop.create_future()
-        self._queue.put(Item(work, future))
+        if not self._collected:
+            self._loop.call_soon(self._hand_over)
+        self._collected.append(Item(work, future))
         return await future
 
+    def _hand_over(self) -> None:
+        """Give the writer all that one turn of the loop has asked for: fewer commits, each for more."""
+        batch, self._collected = self._collected, []
+        if batch:
+            self._queue.put(batch)
+
     async def close(self) -> None:
+        self._closing = True
+        self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._reading.close()
@@ -153,13 +186,12 @@ class SQLiteDatabase:
     def _next_batch(self) -> tuple[list[Item], bool]:
         """Everything that has come in so far, at least one work; and whether it is the last batch."""
         batch: list[Item] = []
-        item = self._queue.get()
-        while item is not None:
-            batch.append(item)
-            if len(batch) == LARGEST_BATCH or self._queue.empty():
-                return batch, False
-            item = self._queue.get()
-        return batch, True
+        while not batch or (len(batch) < LARGEST_BATCH and not self._queue.empty()):
+            more = self._queue.get()
+            if more is None:
+                return batch, True
+            batch += more
+        return batch, False
 
     def _commit(self, batch: Sequence[Item]) -> None:
         try:
@@ -198,7 +230,7 @@ class SQLiteDatabase:
             item.result = finish(cast("Coroutine[Any, Any, Any]", item.work(self._writer)))
         except ThreadkeepError as refusal:
             item.error = refusal
-        except (apsw.FullError, apsw.IOError, apsw.BusyError, apsw.ReadOnlyError, apsw.CorruptError):
+        except TROUBLE:
             raise
         except Exception as fault:  # a fault of our own must not take the others' writes with it
             item.error = fault

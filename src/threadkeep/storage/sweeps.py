@@ -12,6 +12,8 @@ from threadkeep.storage.database import Database, Params, Transaction
 THREAD, BLOB, FILE = "thread", "blob", "file"
 BATCH = 20
 SECONDS_BETWEEN = 1.0
+SECONDS_TO_RETRY = 60
+"""How long something that could not be swept stands aside, so that the others get their turn."""
 log = logging.getLogger(__name__)
 
 Handler = Callable[[str], Awaitable[bool]]
@@ -68,11 +70,24 @@ class Sweeper:
         return len(due) == BATCH or not all(finished)
 
     async def _sweep_one(self, kind: str, item: str) -> bool:
-        if not await self._handlers[kind](item):
-            return False
+        try:
+            if not await self._handlers[kind](item):
+                return False
+        except Exception:
+            log.exception("event=sweep_failed kind=%s item=%s", kind, item)
+            await self._put_off(kind, item)
+            return True
 
         async def work(transaction: Transaction) -> None:
             await drop(transaction, kind, item)
 
         await self._database.write(work)
         return True
+
+    async def _put_off(self, kind: str, item: str) -> None:
+        due_at = int(self._clock()) + SECONDS_TO_RETRY
+
+        async def work(transaction: Transaction) -> None:
+            await plan(transaction, kind, item, due_at)
+
+        await self._database.write(work)

@@ -135,7 +135,7 @@ async def page(transaction: Transaction, project_id: str, query: PageQuery) -> P
         params[f"pair{number}"] = text(pair)
     sql += "ORDER BY t.id DESC LIMIT :rows" if query.walks_down else "ORDER BY t.id LIMIT :rows"
     threads = [thread_of(row) for row in await transaction.all(sql, params)]
-    return cut(query, threads, [thread.id for thread in threads])
+    return cut(query, threads, lambda thread: thread.id)
 
 
 CURSOR = """

@@ -46,9 +46,9 @@ class Body:
         """All that is wrong with a body that did not decode."""
         try:
             value = json.loads(body or b"{}", parse_constant=refuse_constant)
+            found = problems(self.shape, value)  # the walk may be out of depth where the reader was not
         except (ValueError, RecursionError) as cause:
             return MalformedJSON(str(cause))
-        found = problems(self.shape, value)
         return Invalid(*found) if found else MalformedJSON(str(problem))
 
 
@@ -80,6 +80,10 @@ class Dialect(Struct, frozen=True, kw_only=True):
     file: Callable[[File], str]
     message_file: Callable[[MessageFile], str]
     errors: Mapping[type[ThreadkeepError], Callable[[Any], ErrorReply]]
+    answers: Mapping[str, Any]
+    """The Struct that each operation answers with (`bytes` where it is a file's content), and below the one
+    of each error status; both only describe."""
+    error_shapes: Mapping[int, type[Struct]]
 
     def deleted(self, object: str, id: str) -> str:
         """The answer to a deletion."""

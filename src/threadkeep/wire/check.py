@@ -17,7 +17,7 @@ from threadkeep.messages.model import Detail, Role, ToolType
 Path = tuple[str | int, ...]
 Json = Any
 
-ORDER = ["surrogate", "missing", "unknown"]
+ORDER = ["missing", "unknown"]
 """Kinds in the order in which the service reports them; all others follow."""
 
 AS_PUBLISHED = {frozenset(get_args(one)): get_args(one) for one in (Role, Detail, ToolType)}
@@ -42,8 +42,11 @@ def name_of(kind: inspect.Type) -> str:
 
 
 def problems(shape: type, value: Json, where: str = "body") -> list[Problem]:
-    """What keeps `value` from being a `shape`, in the order in which the service would report it."""
-    found = [*surrogates(value, ()), *walk(inspect.type_info(shape), value, ())]
+    """What keeps `value` from being a `shape`, in the order in which the service would report it.
+
+    Where strings are not text nothing else is reported: they could not be written into an answer.
+    """
+    found = list(surrogates(value, ())) or list(walk(inspect.type_info(shape), value, ()))
     found.sort(key=lambda one: ORDER.index(one.kind) if one.kind in ORDER else len(ORDER))
     return found
 
@@ -58,7 +61,9 @@ def type_name(value: Json) -> str:
         return "an integer"
     if isinstance(value, float):
         return "a decimal"
-    return {str: "a string", list: "an array", dict: "an object"}[type(value)]
+    if isinstance(value, str):
+        return "a string"
+    return "an array" if isinstance(value, list) else "an object"
 
 
 def walk(kind: inspect.Type, value: Json, path: Path) -> Iterator[Problem]:
@@ -101,8 +106,9 @@ def walk_struct(kind: inspect.StructType, value: Json, path: Path) -> Iterator[P
         elif field.required:
             yield Problem((*path, name), "missing")
     if kind.forbid_unknown_fields:
-        for name in value.keys() - fields.keys() - {kind.tag_field}:
-            yield Problem((*path, name), "unknown")
+        for name in value:
+            if name not in fields and name != kind.tag_field:
+                yield Problem((*path, name), "unknown")
 
 
 def walk_dict(kind: inspect.DictType, value: dict[str, Json], path: Path) -> Iterator[Problem]:
@@ -202,5 +208,5 @@ def surrogates(value: Json, path: Path) -> Iterator[Problem]:
             yield from surrogates(item, (*path, index))
     elif isinstance(value, dict):
         for name, item in value.items():
-            yield from surrogates(name, path)
-            yield from surrogates(item, (*path, name))
+            unfit = list(surrogates(name, path))  # such a name cannot be part of a path either
+            yield from unfit or surrogates(item, (*path, name))

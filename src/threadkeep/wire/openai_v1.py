@@ -4,7 +4,7 @@ What v1 cannot say is left out of what it is shown (section 12.12); nothing stor
 Validation errors are the texts of the validator that the service used then.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -12,6 +12,7 @@ from threadkeep import errors
 from threadkeep.errors import Invalid, Problem
 from threadkeep.messages.model import (
     Attachment,
+    IncompleteDetails,
     Message,
     NewMessage,
     Role,
@@ -19,16 +20,17 @@ from threadkeep.messages.model import (
     file_ids_of,
     message_of,
 )
-from threadkeep.metadata import MAX_PAIRS, MAX_VALUE, Key, Metadata
+from threadkeep.metadata import MAX_PAIRS, MAX_VALUE, Key, Metadata, Value
 from threadkeep.threads.model import NewThread, Thread, ThreadChange
 from threadkeep.wire import openai_v2
+from threadkeep.wire.answers import OPENAI_ERRORS, answers
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.openai_errors import COMMON, envelope
 from threadkeep.wire.shapes import MAX_MESSAGE_FILES, Content, attachments_of, parts_of
 
 # ---------------------------------------------------------------- bodies
 
-V1Metadata = Annotated[dict[Key, str | int | float | bool], Meta(max_length=MAX_PAIRS)]
+V1Metadata = Annotated[dict[Key, Value | int | float | bool], Meta(max_length=MAX_PAIRS)]
 """v1 turned other scalars into strings."""
 
 
@@ -88,17 +90,17 @@ class MessageV1(Struct, frozen=True, kw_only=True):
     """A message as v1 shows it, in the order of late v1."""
 
     id: str
-    object: str
+    object: Literal["thread.message"]
     created_at: int
     assistant_id: str | None
     thread_id: str
     run_id: str | None
-    status: str
-    incomplete_details: Any
+    status: Literal["in_progress", "incomplete", "completed"]
+    incomplete_details: IncompleteDetails | None
     incomplete_at: int | None
     completed_at: int | None
-    role: str
-    content: list[Any]
+    role: Role
+    content: list[TextPart]
     file_ids: list[str]
     metadata: Metadata
 
@@ -120,7 +122,7 @@ def message_v1(stored: Message) -> MessageV1:
 
 class ThreadV1(Struct, frozen=True):
     id: str
-    object: str
+    object: Literal["thread"]
     created_at: int
     metadata: Metadata
 
@@ -136,6 +138,8 @@ TYPES = {
     "an integer": ("value is not a valid integer", "type_error.integer"),
     "an object": ("value is not a valid dict", "type_error.dict"),
     "an array": ("value is not a valid list", "type_error.list"),
+    "an array of strings": ("value is not a valid list", "type_error.list"),
+    "an array of objects": ("value is not a valid list", "type_error.list"),
     "a boolean": ("value could not be parsed to a boolean", "type_error.bool"),
 }
 
@@ -176,7 +180,9 @@ def line(problem: Problem) -> tuple[str, str]:
             return words, f"value_error.number.not_ge; limit_value={limit}"
         case "pattern":
             return "invalid or missing URL scheme", "value_error.url.scheme"
-    return openai_v2.WORDS[problem.kind][0].format(param=problem.path, limit=limit), "value_error"
+    return openai_v2.WORDS[problem.kind][0].format(
+        param=openai_v2.dotted(problem.path) or "body", limit=limit
+    ), "value_error"
 
 
 def invalid(refusal: Invalid) -> ErrorReply:
@@ -215,4 +221,6 @@ DIALECT = Dialect(
     file=text_of,
     message_file=text_of,
     errors={**COMMON, Invalid: invalid, errors.UnsupportedContentType: wrong_content_type},
+    answers=answers(ThreadV1, MessageV1),
+    error_shapes=OPENAI_ERRORS,
 )

@@ -7,14 +7,17 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from threadkeep import errors
 from threadkeep.errors import Invalid, Problem
+from threadkeep.messages.model import Message
 from threadkeep.metadata import CheckedMetadata
 from threadkeep.threads.model import (
     CodeInterpreterResources,
     FileSearchResources,
     NewThread,
+    Thread,
     ThreadChange,
     ToolResources,
 )
+from threadkeep.wire.answers import OPENAI_ERRORS, answers
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.check import type_name
 from threadkeep.wire.openai_errors import COMMON, envelope
@@ -29,11 +32,15 @@ class CodeFiles(Struct, frozen=True, forbid_unknown_fields=True):
     file_ids: Annotated[list[str], Meta(max_length=MAX_CODE_FILES)] | None = None
 
 
+NOT_YET = Meta(max_length=1, extra_json_schema={"maxItems": 0, "description": "Not served yet."})
+"""What is read so that it can be refused by name."""
+
+
 class SearchStores(Struct, frozen=True, forbid_unknown_fields=True):
     """Stores by id, or (on create only) one to be made."""
 
     vector_store_ids: Annotated[list[str], Meta(max_length=1)] | None = None
-    vector_stores: Annotated[list[dict[str, Any]], Meta(max_length=1)] | UnsetType = UNSET
+    vector_stores: Annotated[list[dict[str, Any]], NOT_YET] | UnsetType = UNSET
 
 
 class Resources(Struct, frozen=True, forbid_unknown_fields=True):
@@ -170,7 +177,7 @@ def invalid(refusal: Invalid) -> ErrorReply:
     words, code = WORDS[problem.kind]
     path = problem.path
     message = words.format(
-        param=dotted(path),
+        param=dotted(path) or "body",
         parent=dotted(path[:-1]),
         name=shortened(str(path[-1])) if path else "",
         expected=problem.expected,
@@ -202,11 +209,6 @@ MESSAGES = ("create_message", "list_messages", "retrieve_message", "modify_messa
 FILES = ("upload_file", "list_files", "retrieve_file", "delete_file", "download_file")
 
 
-def as_stored(body: str) -> str:
-    """A stored body is already in this form."""
-    return body
-
-
 def operations() -> Iterator[str]:
     yield from THREADS
     yield from MESSAGES
@@ -223,9 +225,11 @@ DIALECT = Dialect(
         "modify_message": Body(ModifyMetadata, metadata_change),
     },
     id_prefixes={"thread_id": "thread", "message_id": "msg"},
-    message=as_stored,
+    message=str,  # a stored body is already in this form
     thread=text_of,
     file=text_of,
     message_file=text_of,
     errors={**COMMON, Invalid: invalid, errors.WrongPrefix: wrong_prefix},
+    answers=answers(Thread, Message),
+    error_shapes=OPENAI_ERRORS,
 )

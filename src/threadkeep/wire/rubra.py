@@ -11,10 +11,11 @@ from msgspec import Meta, Struct
 
 from threadkeep import errors
 from threadkeep.errors import Invalid, Problem
-from threadkeep.messages.model import NewMessage, file_ids_of, message_of, plain_text
+from threadkeep.messages.model import NewMessage, TextPart, file_ids_of, message_of, plain_text
 from threadkeep.metadata import CheckedMetadata, Metadata
 from threadkeep.threads.model import NewThread, Thread, ThreadChange
 from threadkeep.wire import openai_v1, openai_v2
+from threadkeep.wire.answers import RUBRA_ERRORS, answers
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.openai_errors import COMMON
 from threadkeep.wire.shapes import (
@@ -65,11 +66,11 @@ def object_id(created_at: int, id: str) -> str:
 class RubraMessage(Struct, frozen=True, kw_only=True, rename={"object_id": "_id"}):
     object_id: str
     id: str
-    object: str
+    object: Literal["thread.message"]
     created_at: int
     thread_id: str
     role: Literal["user", "assistant", "tool_call", "tool_output"]
-    content: list[Any]
+    content: list[TextPart]
     assistant_id: str | None
     run_id: str | None
     file_ids: list[str]
@@ -98,7 +99,7 @@ def message(body: str) -> str:
 class RubraThread(Struct, frozen=True, kw_only=True, rename={"object_id": "_id"}):
     object_id: str
     id: str
-    object: str
+    object: Literal["thread"]
     created_at: int
     metadata: Metadata
 
@@ -122,6 +123,8 @@ TYPES = {
     "an integer": ("Input should be a valid integer", "int_type"),
     "an object": ("Input should be a valid dictionary", "dict_type"),
     "an array": ("Input should be a valid list", "list_type"),
+    "an array of strings": ("Input should be a valid list", "list_type"),
+    "an array of objects": ("Input should be a valid list", "list_type"),
 }
 
 
@@ -210,4 +213,6 @@ DIALECT = Dialect(
         errors.MalformedJSON: malformed,
         errors.UnsupportedContentType: wrong_content_type,
     },
+    answers=answers(RubraThread, RubraMessage),
+    error_shapes=RUBRA_ERRORS,
 )

@@ -30,7 +30,7 @@ LONGEST_TEXT = 256_000
 MAX_MESSAGE_FILES = 10
 
 ContentText = Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
-Url = Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9+.\-]*:[^\s\x00-\x20\"<>\\^`{|}]+$")]
+Url = Annotated[str, Meta(pattern=r'^[A-Za-z][A-Za-z0-9+.\-]*:[^\s\x00-\x20"<>\\^`{|}]+$(?![\s\S])')]
 """An absolute URI; which schemes a model can follow is the model's affair."""
 
 

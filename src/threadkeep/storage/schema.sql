@@ -1,0 +1,107 @@
+-- The whole schema: what the migrations add up to, as a test proves. Read this; run those.
+
+-- Tenants, and the keys that open them -----------------------------------------------------------
+
+CREATE TABLE projects (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL                 -- all times are whole seconds since 1970
+);
+
+CREATE TABLE api_keys (
+    id TEXT NOT NULL PRIMARY KEY,
+    project_id TEXT NOT NULL REFERENCES projects (id),
+    name TEXT NOT NULL,
+    secret_hash TEXT NOT NULL UNIQUE,          -- SHA-256; the secret itself is stored nowhere
+    hint TEXT NOT NULL,                        -- its ends, to recognise it by
+    created_at BIGINT NOT NULL,
+    revoked_at BIGINT
+);
+
+-- Threads and messages ---------------------------------------------------------------------------
+
+CREATE TABLE threads (
+    id TEXT NOT NULL PRIMARY KEY,
+    project_id TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    last_position BIGINT NOT NULL,             -- of the newest message; appending counts it up
+    active_run_id TEXT,                        -- locks the thread while it is set
+    metadata TEXT NOT NULL,                    -- JSON, as served
+    tool_resources TEXT NOT NULL               -- JSON, as served
+);
+
+CREATE INDEX threads_of_project ON threads (project_id, id);
+
+-- Threads are listed by their metadata: one row a pair.
+CREATE TABLE thread_metadata (
+    thread_id TEXT NOT NULL,
+    pair TEXT NOT NULL,                        -- the JSON text of [key, value]
+    PRIMARY KEY (thread_id, pair)
+);
+
+CREATE INDEX threads_by_metadata ON thread_metadata (pair, thread_id);
+
+CREATE TABLE messages (
+    thread_id TEXT NOT NULL,
+    position BIGINT NOT NULL,                  -- from 1; the only order that messages have
+    id TEXT NOT NULL,
+    run_id TEXT,
+    body TEXT NOT NULL,                        -- the whole message as OpenAI v2 serves it
+    PRIMARY KEY (thread_id, position)
+);
+
+CREATE INDEX messages_by_id ON messages (id);
+
+CREATE INDEX messages_of_run ON messages (thread_id, run_id, position) WHERE run_id IS NOT NULL;
+
+-- Files ------------------------------------------------------------------------------------------
+
+CREATE TABLE files (
+    id TEXT NOT NULL PRIMARY KEY,
+    project_id TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    filename TEXT NOT NULL,
+    bytes BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    sha256 TEXT NOT NULL                       -- of the bytes, which lie in a blob
+);
+
+CREATE INDEX files_of_project ON files (project_id, id);
+
+-- Where files are attached, so that deleting one finds every place.
+CREATE TABLE file_uses (
+    thread_id TEXT NOT NULL,
+    message_id TEXT NOT NULL,                  -- '' for the thread's own tools
+    file_id TEXT NOT NULL,
+    PRIMARY KEY (thread_id, message_id, file_id)
+);
+
+CREATE INDEX file_uses_by_file ON file_uses (file_id);
+
+-- Deletions --------------------------------------------------------------------------------------
+
+-- What a deleted object leaves behind, so that a cursor keeps its place.
+CREATE TABLE tombstones (
+    parent_id TEXT NOT NULL,                   -- its thread or its project
+    id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    PRIMARY KEY (parent_id, id)
+);
+
+-- What is still to be done: a thread's messages, a blob's bytes, a file at its expiry.
+CREATE TABLE sweeps (
+    kind TEXT NOT NULL,
+    item TEXT NOT NULL,
+    due_at BIGINT NOT NULL,
+    PRIMARY KEY (kind, item)
+);
+
+CREATE INDEX sweeps_by_time ON sweeps (due_at, kind, item);
+
+-- The migrations that this database has had ------------------------------------------------------
+
+CREATE TABLE schema_migrations (
+    version BIGINT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL
+);

@@ -1,0 +1,107 @@
+"""What operations answer with, as Structs: the material of GET /openapi.json.
+
+Answers are written as text from stored JSON, so nothing here runs when one is made; the suite holds
+them together (schemathesis compares what is answered with what is described).
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from threadkeep.files.model import File
+from threadkeep.messages.model import MessageFile
+
+
+class Error(Struct, frozen=True):
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class FileErrorDetail(Struct, frozen=True):
+    message: str
+    code: None
+
+
+class ErrorResponse(Struct, frozen=True):
+    """What went wrong, as OpenAI puts it. `detail` stands in errors of the Files API only."""
+
+    error: Error
+    detail: FileErrorDetail | UnsetType = UNSET
+
+
+class RubraError(Struct, frozen=True):
+    """What went wrong, as FastAPI puts it."""
+
+    detail: str
+
+
+class RubraProblem(Struct, frozen=True):
+    """One broken rule. `loc` begins with `body` or `query` and leads to the value."""
+
+    loc: list[str | int]
+    msg: str
+    type: str
+
+
+class RubraValidationError(Struct, frozen=True):
+    """Every broken rule of a request."""
+
+    detail: list[RubraProblem]
+
+
+REFUSALS = (400, 401, 404, 405, 413, 500, 503)
+"""Statuses that every dialect has."""
+OPENAI_ERRORS: Mapping[int, type[Struct]] = dict.fromkeys(REFUSALS, ErrorResponse)
+RUBRA_ERRORS: Mapping[int, type[Struct]] = {**dict.fromkeys(REFUSALS, RubraError), 422: RubraValidationError}
+
+
+class Deleted(Struct, frozen=True):
+    """What was removed."""
+
+    id: str
+    object: str
+    deleted: Literal[True]
+
+
+@cache
+def list_of(item: type[Struct]) -> type[Struct]:
+    """A page of objects; null at both ends where it is empty."""
+    return msgspec.defstruct(
+        f"ListOf{item.__name__}",
+        [
+            ("object", Literal["list"]),
+            ("data", list[item]),  # type: ignore[valid-type]  # made at run time
+            ("first_id", str | None),
+            ("last_id", str | None),
+            ("has_more", bool),
+        ],
+        frozen=True,
+    )
+
+
+def answers(thread: type[Struct], message: type[Struct]) -> Mapping[str, Any]:
+    """What each operation answers with where all goes well, in a dialect with these two forms."""
+    return {
+        "upload_file": File,
+        "list_files": list_of(File),
+        "retrieve_file": File,
+        "delete_file": Deleted,
+        "download_file": bytes,
+        "create_thread": thread,
+        "list_threads": list_of(thread),
+        "retrieve_thread": thread,
+        "modify_thread": thread,
+        "delete_thread": Deleted,
+        "create_message": message,
+        "list_messages": list_of(message),
+        "retrieve_message": message,
+        "modify_message": message,
+        "delete_message": Deleted,
+        "list_message_files": list_of(MessageFile),
+        "retrieve_message_file": MessageFile,
+    }
