@@ -5,9 +5,11 @@ from urllib.parse import quote
 
 from threadkeep.errors import BadUpload, TooLarge
 from threadkeep.files import actions, store
-from threadkeep.files.model import PURPOSES, Upload
+from threadkeep.files.model import PURPOSES, File, Upload
 from threadkeep.http.multipart import Data, Event, Field, FileEnd, FileStart, FormEnd, events
 from threadkeep.http.request import Request, Response
+from threadkeep.paging import Page
+from threadkeep.storage.database import Transaction
 
 MOST_LISTED = 10_000
 FORM_OVERHEAD = 1024 * 1024
@@ -92,10 +94,12 @@ def check_purpose(purpose: str) -> None:
 async def list_files(request: Request) -> Response:
     """GET /files"""
     query = request.page_query(maximum=MOST_LISTED, default=MOST_LISTED)
-    async with request.context.database.read() as transaction:
-        page = await store.page(
-            transaction, request.project_id, query, request.query.get("purpose"), request.context.now()
-        )
+    purpose, now = request.query.get("purpose"), request.context.now()
+
+    async def work(transaction: Transaction) -> Page[File]:
+        return await store.page(transaction, request.project_id, query, purpose, now)
+
+    page = await request.context.database.scan(work)  # up to ten thousand rows
     return request.reply_page(page, request.dialect.file)
 
 

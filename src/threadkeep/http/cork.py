@@ -6,12 +6,12 @@ spends half the time on sending, and an idle one sends no later.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LARGE = 64 * 1024
-"""A write that is not worth copying: it goes out at once, behind what is held."""
+"""Bytes of a write that goes out at once, behind what is held: backpressure must see it."""
 
 
 class Cork:
@@ -36,9 +36,8 @@ class Cork:
     def flush(self) -> None:
         """Send what is held."""
         if self._held:
-            data = b"".join(self._held)
-            self._held.clear()
-            self._transport.write(data)
+            held, self._held = self._held, []
+            self._transport.writelines(held)
 
     def close(self) -> None:
         self.flush()
@@ -55,7 +54,7 @@ def flush(waiting: list[Cork]) -> None:
 class CorkedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol over corked transports."""
 
-    _waiting: "list[Cork]" = []  # of the process: it has one loop
+    _waiting: ClassVar[list[Cork]] = []  # of the process: it has one loop
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(Cork(transport, self._waiting))  # type: ignore[arg-type]

@@ -18,7 +18,6 @@ from threadkeep.errors import (
     UnknownRoute,
     UnsupportedContentType,
     WrongMethod,
-    WrongPrefix,
 )
 from threadkeep.http import caller, portkey
 from threadkeep.http.access_log import AccessLog
@@ -28,7 +27,6 @@ from threadkeep.http.request import ClientGone, Receive, Request, Response
 from threadkeep.http.routes import Operation, tree
 from threadkeep.projects.actions import Keyring
 from threadkeep.settings import BadSettings
-from threadkeep.wire.base import Dialect
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
@@ -178,17 +176,8 @@ class Application:
         operation = node.methods.get(method)
         if operation is None:
             raise WrongMethod(method, path, tuple(sorted(node.methods)))
-        check_ids(request.dialect, params)
         request.path = params
         return operation
-
-
-def check_ids(dialect: Dialect, params: Mapping[str, str]) -> None:
-    """Ids that cannot name what the path says, where the dialect minds."""
-    prefixes = dialect.id_prefixes
-    for name, id in params.items():
-        if name in prefixes and not id.startswith(prefixes[name]):
-            raise WrongPrefix(name, id, prefixes[name])
 
 
 def require_json(request: Request) -> None:

@@ -73,13 +73,33 @@ class SQLiteTransaction:
 
 
 class Reading:
-    """`async with` around statements that each see the latest commit."""
+    """`async with` around statements that see everything committed before this turn of the loop.
 
-    def __init__(self, transaction: SQLiteTransaction) -> None:
-        self._transaction = transaction
+    The reads of one turn share a transaction, since its locks cost as much as a small read. What a
+    write answers is seen by whoever is told: it was committed before the callback that tells was
+    queued, and so behind the one that ends an older transaction.
+    """
+
+    def __init__(self, connection: apsw.Connection, loop: asyncio.AbstractEventLoop) -> None:
+        self._connection, self._loop = connection, loop
+        self._transaction = SQLiteTransaction(connection)
+        self._open = False
 
     async def __aenter__(self) -> Transaction:
+        if not self._open:
+            self._connection.execute("BEGIN")
+            self._open = True
+            self._loop.call_soon(self._end)
         return self._transaction
+
+    def _end(self) -> None:
+        self._open = False
+        if self._connection.in_transaction:  # an error may have ended it
+            self._connection.execute("COMMIT")
+
+    def close(self) -> None:
+        self._end()
+        self._connection.close()
 
     async def __aexit__(self, _: object, problem: BaseException | None, __: object) -> None:
         if isinstance(problem, TROUBLE):
@@ -127,8 +147,7 @@ class SQLiteDatabase:
         self._loop = asyncio.get_running_loop()
         self._writing = connect(path, writable=True)
         self._writer = SQLiteTransaction(self._writing)
-        self._reading = connect(path, writable=False)
-        self._reader = Reading(SQLiteTransaction(self._reading))
+        self._reader = Reading(connect(path, writable=False), self._loop)
         self._collected: list[Item] = []
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._closing = False
@@ -170,7 +189,7 @@ class SQLiteDatabase:
         self._hand_over()
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
-        self._reading.close()
+        self._reader.close()
         self._writing.close()
 
     # ------------------------------------------------------------------ in the writer's thread
@@ -203,7 +222,7 @@ class SQLiteDatabase:
                 self._writing.execute("BEGIN IMMEDIATE")
                 self._replay(batch)
             self._writing.execute("COMMIT")
-        except apsw.Error as problem:
+        except Exception as problem:  # whatever it was: callers wait, and the thread must live on
             log.error("event=write_failed works=%d problem=%r", len(batch), problem)
             self._roll_back()
             for item in batch:
@@ -236,8 +255,11 @@ class SQLiteDatabase:
             item.error = fault
 
     def _roll_back(self) -> None:
-        if self._writing.in_transaction:
-            self._writing.execute("ROLLBACK")
+        try:
+            if self._writing.in_transaction:
+                self._writing.execute("ROLLBACK")
+        except apsw.Error as problem:
+            log.error("event=rollback_failed problem=%r", problem)
 
 
 def settle(batch: Sequence[Item]) -> None:

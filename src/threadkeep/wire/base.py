@@ -45,7 +45,7 @@ class Body:
     def explain(self, body: bytes, problem: Exception) -> ThreadkeepError:
         """All that is wrong with a body that did not decode."""
         try:
-            value = json.loads(body or b"{}", parse_constant=refuse_constant)
+            value = json.loads(str(body or b"{}", "utf-8"), parse_constant=refuse_constant)
             found = problems(self.shape, value)  # the walk may be out of depth where the reader was not
         except (ValueError, RecursionError) as cause:
             return MalformedJSON(str(cause))
@@ -95,10 +95,12 @@ class Dialect(Struct, frozen=True, kw_only=True):
 
     def page(self, page: Page[Any], render: Callable[[Any], str]) -> str:
         """A list."""
-        data = ",".join(map(render, page.items))
         ends = f'"first_id":{quoted(page.first_id)},"last_id":{quoted(page.last_id)}'
         more = "true" if page.has_more else "false"
-        return f'{{"object":"list","data":[{data}],{ends},"has_more":{more}}}'
+        items = [*map(render, page.items)] or [""]
+        items[0] = '{"object":"list","data":[' + items[0]
+        items[-1] += f'],{ends},"has_more":{more}}}'
+        return ",".join(items)
 
     def error(self, problem: ThreadkeepError) -> ErrorReply:
         """What to answer when `problem` was raised."""

@@ -32,7 +32,7 @@ class CodeFiles(Struct, frozen=True, forbid_unknown_fields=True):
     file_ids: Annotated[list[str], Meta(max_length=MAX_CODE_FILES)] | None = None
 
 
-NOT_YET = Meta(max_length=1, extra_json_schema={"maxItems": 0, "description": "Not served yet."})
+NOT_YET = Meta(extra_json_schema={"maxItems": 0, "description": "Not served yet."})
 """What is read so that it can be refused by name."""
 
 

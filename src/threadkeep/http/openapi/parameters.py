@@ -46,7 +46,7 @@ QUERIES: dict[str, list[Parameter]] = {
         in_query("purpose", {"type": "string"}, "Only files with this purpose."),
     ],
     "list_threads": [*page(), METADATA_FILTER],
-    "list_messages": [*page(), in_query("run_id", CURSOR, "Only messages that this run made.")],
+    "list_messages": [*page(), in_query("run_id", {"type": "string"}, "Only messages that this run made.")],
     "list_message_files": page(),
 }
 """The query of each operation that has one. Other parameters are ignored."""
