@@ -9,7 +9,7 @@ from threadkeep.errors import NotDownloadable
 from threadkeep.files import store
 from threadkeep.files.model import KEPT, File, StoredFile, Upload, blob_key
 from threadkeep.messages import store as messages
-from threadkeep.messages.model import body_of, message_of
+from threadkeep.messages.model import body_of, file_ids_of, message_of
 from threadkeep.storage import sweeps
 from threadkeep.storage.blobs import Stored
 from threadkeep.storage.database import Transaction
@@ -95,6 +95,8 @@ async def detach(transaction: Transaction, project_id: str, file_id: str) -> Non
         if message_id:
             locked = await messages.lock(transaction, project_id, thread_id, message_id)
             message = message_of(locked.body)
+            place = file_ids_of(message).index(file_id)
+            await messages.bury_file(transaction, message_id, file_id, place)
             left = [one for one in message.attachments if one.file_id != file_id]
             body = body_of(msgspec.structs.replace(message, attachments=left))
             await messages.update(transaction, locked, body)

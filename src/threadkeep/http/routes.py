@@ -1,7 +1,7 @@
 """Every path in one table, in the order of the API reference: the table of contents.
 
 Dispatch is our own: a walk over path segments in a tree made from the table once. It costs about a
-microsecond, an eighth of what a general router takes on these paths (docs/architecture.md).
+microsecond, a tenth of what a general router takes on these paths (docs/architecture.md).
 """
 
 from collections.abc import Awaitable, Callable, Mapping

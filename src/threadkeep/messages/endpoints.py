@@ -1,5 +1,7 @@
 """Messages, in the order of the API reference (protocol section 4)."""
 
+from collections.abc import Mapping
+
 from threadkeep.errors import NotFound
 from threadkeep.http.request import Request, Response
 from threadkeep.messages import actions, store
@@ -58,7 +60,12 @@ async def delete_message(request: Request) -> Response:
 async def list_message_files(request: Request) -> Response:
     """GET /threads/{thread_id}/messages/{message_id}/files (v1)"""
     query = request.page_query()
-    page = page_of_files(message_files(await body(request)), query)
+    files = message_files(await body(request))
+    places: dict[str, float] = {file.id: place for place, file in enumerate(files)}
+    for cursor in (query.after, query.before):
+        if cursor is not None and cursor not in places:
+            places[cursor] = await place_of_buried(request, cursor)
+    page = page_of_files(files, places, query)
     return request.reply_page(page, request.dialect.message_file)
 
 
@@ -79,15 +86,22 @@ def message_files(text: str) -> list[MessageFile]:
     ]
 
 
-def page_of_files(files: list[MessageFile], query: PageQuery) -> Page[MessageFile]:
+async def place_of_buried(request: Request, cursor: str) -> float:
+    """The place of a file that was deleted since: between those that were its neighbours."""
+    async with request.context.database.read() as transaction:
+        place = await store.place_of_buried_file(transaction, request.path["message_id"], cursor)
+    if place is None:
+        raise NotFound("message file", cursor)
+    return place - 0.5
+
+
+def page_of_files(
+    files: list[MessageFile], places: Mapping[str, float], query: PageQuery
+) -> Page[MessageFile]:
     """A page of a message's few files; their place in the message is their order."""
-    places = {file.id: place for place, file in enumerate(files)}
-    for cursor in (query.after, query.before):
-        if cursor is not None and cursor not in places:
-            raise NotFound("message file", cursor)
     after, before = places.get(query.after or ""), places.get(query.before or "")
-    low, high = between(query, after, before, -1, len(files))
-    inside = files[low + 1 : high]
+    low, high = between(query, after, before, -1.0, float(len(files)))
+    inside = [file for place, file in enumerate(files) if low < place < high]
     if query.walks_down:
         inside.reverse()
     rows = inside[: query.limit + 1]

@@ -167,6 +167,7 @@ async def update(transaction: Transaction, locked: Locked, body: str) -> None:
 
 DELETE = "DELETE FROM messages WHERE thread_id = :thread_id AND position = :position"
 BURY = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :thread_id, :position)"
+FORGET_FILES = "DELETE FROM tombstones WHERE parent_id = :id"
 
 
 async def delete(transaction: Transaction, locked: Locked, id: str) -> None:
@@ -174,9 +175,36 @@ async def delete(transaction: Transaction, locked: Locked, id: str) -> None:
     place: Params = {"thread_id": locked.thread_id, "position": locked.position}
     await transaction.run(DELETE, place)
     await transaction.run(BURY, {"id": id, **place})
+    await transaction.run(FORGET_FILES, {"id": id})
+
+
+SHIFT_FILE_PLACES = """
+    UPDATE tombstones SET position = position - 1 WHERE parent_id = :message_id AND position > :place
+"""
+BURY_FILE = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :message_id, :place)"
+
+
+async def bury_file(transaction: Transaction, message_id: str, file_id: str, place: int) -> None:
+    """Leave the id of a file that was taken from a message; `place` counts the files before it."""
+    params: Params = {"message_id": message_id, "place": place}
+    await transaction.run(SHIFT_FILE_PLACES, params)
+    await transaction.run(BURY_FILE, {"id": file_id, **params})
+
+
+FILE_PLACE = "SELECT position FROM tombstones WHERE parent_id = :message_id AND id = :id"
+
+
+async def place_of_buried_file(transaction: Transaction, message_id: str, file_id: str) -> int | None:
+    """How many files of a message come before the place of one that was taken from it."""
+    row = await transaction.one(FILE_PLACE, {"message_id": message_id, "id": file_id})
+    return None if row is None else int(row[0])
 
 
 OLDEST = "SELECT position FROM messages WHERE thread_id = :thread_id ORDER BY position LIMIT :rows"
+FORGET_FILES_UP_TO = """
+    DELETE FROM tombstones WHERE parent_id IN
+    (SELECT id FROM messages WHERE thread_id = :thread_id AND position <= :position)
+"""
 DELETE_UP_TO = "DELETE FROM messages WHERE thread_id = :thread_id AND position <= :position"
 
 
@@ -184,7 +212,9 @@ async def delete_some(transaction: Transaction, thread_id: str, rows: int) -> bo
     """Remove the oldest messages of a thread that is gone; whether any were left to remove."""
     oldest: list[Row] = await transaction.all(OLDEST, {"thread_id": thread_id, "rows": rows})
     if oldest:
-        await transaction.run(DELETE_UP_TO, {"thread_id": thread_id, "position": oldest[-1][0]})
+        params: Params = {"thread_id": thread_id, "position": oldest[-1][0]}
+        await transaction.run(FORGET_FILES_UP_TO, params)
+        await transaction.run(DELETE_UP_TO, params)
     return bool(oldest)
 
 

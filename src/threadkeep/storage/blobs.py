@@ -68,6 +68,8 @@ class Blobs:
         """The bytes of `key` in chunks. Raises `Damaged` before the last of them is complete."""
         digest, held = hashlib.sha256(), b""
         result = await obstore.get_async(self._store, key)
+        if result.meta["size"] != stored.bytes:
+            raise Damaged(key)
         async for chunk in result.stream(min_chunk_size=CHUNK):
             digest.update(chunk)
             if held:

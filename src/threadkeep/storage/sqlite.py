@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 BUSY_MILLISECONDS = 5_000
 """How long to wait for another process, such as the `keys` command, to finish its own write."""
-CACHE_KIB = 8_192
+CACHE_KIB = 16_384
 LARGEST_BATCH = 512
 TROUBLE = (
     apsw.BusyError,
@@ -94,8 +94,7 @@ class Reading:
 
     def _end(self) -> None:
         self._open = False
-        if self._connection.in_transaction:  # an error may have ended it
-            self._connection.execute("COMMIT")
+        leave(self._connection, "COMMIT")
 
     def close(self) -> None:
         self._end()
@@ -224,7 +223,7 @@ class SQLiteDatabase:
             self._writing.execute("COMMIT")
         except Exception as problem:  # whatever it was: callers wait, and the thread must live on
             log.error("event=write_failed works=%d problem=%r", len(batch), problem)
-            self._roll_back()
+            leave(self._writing, "ROLLBACK")
             for item in batch:
                 item.result, item.error = None, Unavailable(str(problem))
 
@@ -254,12 +253,15 @@ class SQLiteDatabase:
         except Exception as fault:  # a fault of our own must not take the others' writes with it
             item.error = fault
 
-    def _roll_back(self) -> None:
+
+def leave(connection: apsw.Connection, how: str) -> None:
+    """End the transaction that a connection may still be in, whatever state its disk is in."""
+    for statement in (how, "ROLLBACK"):
         try:
-            if self._writing.in_transaction:
-                self._writing.execute("ROLLBACK")
+            if connection.in_transaction:  # an error may have ended it
+                connection.execute(statement)
         except apsw.Error as problem:
-            log.error("event=rollback_failed problem=%r", problem)
+            log.error("event=leave_failed statement=%s problem=%r", statement, problem)
 
 
 def settle(batch: Sequence[Item]) -> None:

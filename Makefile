@@ -1,0 +1,87 @@
+# Threadkeep. `make` lists what there is. Needs Python 3.11 or newer and make, nothing else.
+# Works with GNU make 3.81 (macOS) and later.
+
+PYTHON ?= python3
+VENV ?= .venv
+# openai 1.20 and the current openai exclude each other, hence a second environment for the v1 tests.
+VENV_OPENAI_1_20 ?= $(VENV)-openai-1.20
+UV_VERSION = 0.13.8
+
+# Passed on only if given, so that THREADKEEP_HOST and THREADKEEP_PORT keep their effect.
+SERVE_OPTIONS = $(if $(HOST),--host '$(HOST)') $(if $(PORT),--port '$(PORT)')
+
+# -qq: errors only. The locks pin every package by hash.
+PIP_INSTALL = -m pip --disable-pip-version-check install -qq --require-hashes -r
+# Makes `import threadkeep` and the command `threadkeep` work from the checkout; fetches nothing.
+INSTALL_CHECKOUT = -m pip --disable-pip-version-check install -qq --no-index --no-deps --no-build-isolation -e .
+
+.PHONY: help serve demo test lint format bench lock clean
+.DEFAULT_GOAL := help
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+serve: $(VENV)/runtime.stamp ## start the server (PORT=8000 HOST=127.0.0.1)
+	@exec '$(VENV)/bin/python' -m threadkeep serve $(SERVE_OPTIONS)
+
+demo: $(VENV)/dev.stamp ## see the official client at work against a server of its own
+	@'$(VENV)/bin/python' examples/demo.py
+
+test: $(VENV)/dev.stamp $(VENV_OPENAI_1_20)/openai-1.20.stamp ## run the whole suite (ARGS="-k name")
+	@OPENAI_1_20_PYTHON='$(abspath $(VENV_OPENAI_1_20))/bin/python' '$(VENV)/bin/python' -m pytest -n 2 $(ARGS)
+
+lint: $(VENV)/dev.stamp ## check style, format and types
+	'$(VENV)/bin/ruff' check
+	'$(VENV)/bin/ruff' format --check
+	'$(VENV)/bin/mypy'
+
+format: $(VENV)/dev.stamp ## put the code into the form that lint asks for
+	'$(VENV)/bin/ruff' check --fix
+	'$(VENV)/bin/ruff' format
+
+bench: $(VENV)/dev.stamp ## measure speed and memory (about five minutes)
+	@'$(VENV)/bin/python' -m bench
+
+# Pins that stand stay as they are; `make lock UPGRADE=1` takes the newest versions.
+COMPILE = '$(VENV)-lock/bin/uv' pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
+lock: $(VENV)-lock/uv-$(UV_VERSION).stamp ## pin all dependencies anew (UPGRADE=1: the newest)
+	$(COMPILE) pyproject.toml --group build -o requirements.txt
+	$(COMPILE) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --group openai-1-20 -o requirements-openai-1.20.txt
+	@if grep -nE 'https?://|--(extra-)?index' requirements*.txt; then echo 'A lock must not record addresses.'; exit 1; fi
+
+clean: ## remove environments and caches (never ./data)
+	rm -rf .venv .venv-* dist build bench/latest.json
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
+	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Environments. A stamp is newer than its lock when that lock is installed, so a second run starts no pip.
+
+$(VENV)/runtime.stamp: requirements.txt pyproject.toml $(VENV)/bin/python
+	@echo 'Installing Threadkeep into $(VENV)'
+	@'$(VENV)/bin/python' $(PIP_INSTALL) requirements.txt
+	@'$(VENV)/bin/python' $(INSTALL_CHECKOUT)
+	@touch '$@'
+
+$(VENV)/dev.stamp: requirements-dev.txt $(VENV)/runtime.stamp
+	@echo 'Installing the development tools into $(VENV)'
+	@'$(VENV)/bin/python' $(PIP_INSTALL) requirements-dev.txt
+	@touch '$@'
+
+$(VENV_OPENAI_1_20)/openai-1.20.stamp: requirements-openai-1.20.txt $(VENV_OPENAI_1_20)/bin/python
+	@echo 'Installing openai 1.20 into $(VENV_OPENAI_1_20)'
+	@'$(VENV_OPENAI_1_20)/bin/python' $(PIP_INSTALL) requirements-openai-1.20.txt
+	@touch '$@'
+
+$(VENV)-lock/uv-$(UV_VERSION).stamp: $(VENV)-lock/bin/python
+	@'$(VENV)-lock/bin/python' -m pip --disable-pip-version-check install -qq 'uv==$(UV_VERSION)'
+	@touch '$@'
+
+$(VENV)/bin/python $(VENV_OPENAI_1_20)/bin/python $(VENV)-lock/bin/python:
+	@command -v '$(PYTHON)' >/dev/null || { \
+	    echo 'There is no $(PYTHON) here. Name a Python 3.11 or newer: make PYTHON=/path/to/python3 ...'; exit 1; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "Threadkeep needs Python 3.11 or newer; $(PYTHON) is `'$(PYTHON)' -V 2>&1`."; \
+	    echo 'Name another one: make PYTHON=python3.12 ...'; exit 1; }
+	@'$(PYTHON)' -m venv --clear '$(@D:/bin=)' || { rm -rf '$(@D:/bin=)'; exit 1; } # no half-made environment

@@ -1,0 +1,138 @@
+"""Projects know nothing of each other, on any operation of any dialect. Reference: protocol 12.13.
+
+The cases are made from the server's own table of routes: an operation that is added there without a
+word here fails.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from tests.support.house import House
+from tests.support.plain import plain
+from threadkeep.http.caller import DIALECTS
+from threadkeep.http.routes import OPERATIONS, Operation
+from threadkeep.wire.base import Dialect
+
+BASES: dict[str, tuple[str, dict[str, str]]] = {
+    "openai_v2": ("/v1", {"OpenAI-Beta": "assistants=v2"}),
+    "openai_v1": ("/v1", {"OpenAI-Beta": "assistants=v1"}),
+    "rubra": ("/rubra", {}),
+}
+"""Where each dialect is spoken, and the header that chooses it."""
+BODIES: dict[str, Any] = {"create_message": {"role": "user", "content": "x"}}
+"""Bodies of operations that need more than an empty object."""
+NAME_NO_OBJECT = {"create_thread", "list_threads", "upload_file", "list_files"}
+"""Operations without an id in their path: each has a test of its own below."""
+PAIRS = [
+    pytest.param(dialect, operation, id=f"{dialect.name}-{operation.name}")
+    for dialect in DIALECTS
+    for operation in OPERATIONS
+    if operation.name in dialect.operations and "{" in operation.template
+]
+
+
+class Estate(NamedTuple):
+    """One project's objects, as their owner and as a stranger see them."""
+
+    owner: httpx.Client
+    stranger: httpx.Client
+    ids: dict[str, str]
+
+    def call(self, who: httpx.Client, dialect: Dialect, operation: Operation) -> httpx.Response:
+        base, headers = BASES[dialect.name]
+        path = base + operation.template.format(**self.ids)
+        body = BODIES.get(operation.name, {}) if operation.reads == "json" else None
+        return who.request(operation.method, path, json=body, headers=headers)
+
+    def seen(self) -> list[Any]:
+        """All that the owner has."""
+        thread = f"/v1/threads/{self.ids['thread_id']}"
+        paths = ("/v1/threads", f"{thread}/messages", "/v1/files", f"/v1/files/{self.ids['file_id']}/content")
+        return [self.owner.get(path).text for path in paths]
+
+
+@pytest.fixture
+def estate(house: House, key: str, other_key: str) -> Iterator[Estate]:
+    with plain(house, key) as owner, plain(house, other_key) as stranger:
+        form: dict[str, Any] = {"data": {"purpose": "vision"}, "files": {"file": ("a", b"x")}}
+        file = owner.post("/v1/files", **form).json()["id"]
+        thread = owner.post("/v1/threads", json={"metadata": {"a": "b"}}).json()["id"]
+        body = {**BODIES["create_message"], "attachments": [{"file_id": file, "tools": []}]}
+        message = owner.post(f"/v1/threads/{thread}/messages", json=body).json()["id"]
+        yield Estate(owner, stranger, {"thread_id": thread, "message_id": message, "file_id": file})
+
+
+def test_every_dialect_and_every_operation_is_considered() -> None:
+    assert BASES.keys() == {dialect.name for dialect in DIALECTS}
+    assert {one.name for one in OPERATIONS if "{" not in one.template} == NAME_NO_OBJECT
+    assert {one.name for one in OPERATIONS} == {name for dialect in DIALECTS for name in dialect.operations}
+
+
+@pytest.mark.promise("projects.are-separate")
+@pytest.mark.parametrize(("dialect", "operation"), PAIRS)
+def test_another_projects_objects_are_not_found(
+    estate: Estate, dialect: Dialect, operation: Operation
+) -> None:
+    before = estate.seen()
+    refused = estate.call(estate.stranger, dialect, operation)
+    assert refused.status_code == 404, refused.text
+    assert estate.seen() == before
+    # The same request is right in itself: its owner's is answered.
+    assert estate.call(estate.owner, dialect, operation).status_code == 200
+
+
+@pytest.mark.promise("projects.are-separate")
+@pytest.mark.parametrize(("dialect", "operation"), PAIRS)
+def test_another_projects_objects_look_like_ids_that_never_were(
+    estate: Estate, dialect: Dialect, operation: Operation
+) -> None:
+    never = {"thread_id": "thread_x", "message_id": "msg_x", "file_id": "file-x"}
+    foreign = estate.call(estate.stranger, dialect, operation).text
+    unknown = estate._replace(ids=never).call(estate.stranger, dialect, operation).text
+    for name, id in estate.ids.items():
+        foreign = foreign.replace(id, never[name])
+    assert foreign == unknown
+
+
+@pytest.mark.promise("projects.are-separate")
+def test_a_message_is_not_reached_through_a_thread_of_ones_own(estate: Estate) -> None:
+    mine = estate.stranger.post("/v1/threads").json()["id"]
+    path = f"/v1/threads/{mine}/messages/{estate.ids['message_id']}"
+    before = estate.seen()
+    for call in (estate.stranger.get, estate.stranger.post, estate.stranger.delete):
+        assert call(path).status_code == 404
+    assert estate.seen() == before
+
+
+@pytest.mark.promise("projects.lists-are-separate")
+@pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
+@pytest.mark.parametrize("path", ["/threads", "/files"])
+def test_lists_hold_only_ones_own(estate: Estate, dialect: Dialect, path: str) -> None:
+    base, headers = BASES[dialect.name]
+    assert estate.stranger.get(base + path, headers=headers).json()["data"] == []
+    assert len(estate.owner.get(base + path, headers=headers).json()["data"]) == 1
+
+
+@pytest.mark.promise("projects.files-are-separate")
+@pytest.mark.parametrize("image", [False, True], ids=["attachment", "image_file"])
+def test_another_projects_file_cannot_be_used(estate: Estate, image: bool) -> None:
+    file = estate.ids["file_id"]
+    part = {"type": "image_file", "image_file": {"file_id": file}}
+    message: dict[str, Any] = {"role": "user", "content": [part] if image else "x"}
+    if not image:
+        message["attachments"] = [{"file_id": file, "tools": [{"type": "file_search"}]}]
+    mine = f"/v1/threads/{estate.stranger.post('/v1/threads').json()['id']}"
+    resources = {"tool_resources": {"code_interpreter": {"file_ids": [file]}}}
+    attempts: list[Callable[[], httpx.Response]] = [
+        lambda: estate.stranger.post(f"{mine}/messages", json=message),
+        lambda: estate.stranger.post("/v1/threads", json={"messages": [message]}),
+        lambda: estate.stranger.post("/v1/threads", json=resources),
+        lambda: estate.stranger.post(mine, json=resources),
+    ]
+    for attempt in attempts:
+        answer = attempt()
+        assert answer.status_code == 404
+        assert answer.json()["error"]["message"] == f"No file found with id '{file}'."

@@ -1,0 +1,125 @@
+"""The server against its own description: GET /openapi.json, held to by schemathesis.
+
+Requests are made from the description, valid ones and broken ones. Whatever comes back, its status,
+content type, headers and body must be described; a broken request must not pass, and one that is
+valid in its dialect must not be refused for its form.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import httpx
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis import Case, Config
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.specs.openapi.checks import (
+    ignored_auth,
+    negative_data_rejection,
+    positive_data_acceptance,
+)
+
+from tests.support.house import House
+from threadkeep.http.openapi import document
+from threadkeep.http.openapi.document import RUBRA, Family
+from threadkeep.wire import openai_v1, openai_v2
+
+bounded = settings(
+    derandomize=True,
+    max_examples=5,
+    database=None,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[*HealthCheck],
+)
+
+
+def described(family: Family, only: str = "") -> schemathesis.BaseSchema:
+    """One dialect's part of the description, without the header that chooses it."""
+    part = document(families=[family])
+    for path in part["paths"].values():
+        for operation in path.values():
+            parameters = operation.get("parameters", [])
+            operation["parameters"] = [one for one in parameters if "$ref" not in one]
+    return schemathesis.openapi.from_dict(part).include(path_regex=f"^{family.base}/{only}")
+
+
+V2 = Family("openai", "/v1", (openai_v2.DIALECT,), ("assistants=v2",))
+V1 = Family("openai", "/v1", (openai_v1.DIALECT,), ("assistants=v1",))
+
+fuzzed = Config.from_dict({"phases": {"coverage": {"enabled": False}}})
+whole = schemathesis.openapi.from_dict(document(), config=fuzzed)
+v2 = described(V2)
+v1 = described(V1, only="threads")  # files are the same in both versions
+rubra = described(RUBRA)
+
+
+class Aim:
+    """Sends cases, most of them at a thread, a message and a file that exist."""
+
+    def __init__(self, house: House, http: httpx.Client, key: str) -> None:
+        self.house, self.http = house, http
+        self.headers = {"Authorization": f"Bearer {key}"}
+        self.session = requests.Session()
+        self.turns = itertools.cycle([True, True, True, False])
+        self.ids: dict[str, str] = {}
+
+    def make(self) -> dict[str, str]:
+        upload = {"file": ("a.txt", b"a")}
+        file = self.http.post("/v1/files", data={"purpose": "vision"}, files=upload).json()["id"]
+        thread = self.http.post("/v1/threads").json()["id"]
+        message = {"role": "user", "content": "Hi", "attachments": [{"file_id": file}]}
+        made = self.http.post(f"/v1/threads/{thread}/messages", json=message).json()["id"]
+        return {"thread_id": thread, "message_id": made, "file_id": file}
+
+    def send(self, case: Case, excluded: list, **headers: str) -> None:
+        generated = case.meta and case.meta.components.get(ParameterLocation.PATH)
+        if generated and generated.mode.is_positive and next(self.turns):
+            self.ids = self.ids or self.make()
+            case.path_parameters = {name: self.ids[name] for name in case.path_parameters}
+        if case.method == "DELETE":
+            self.ids = {}
+        case.call_and_validate(
+            self.house.address,
+            session=self.session,
+            headers=self.headers | headers,
+            excluded_checks=excluded,
+        )
+
+
+@pytest.fixture
+def aim(house: House, http: httpx.Client, key: str) -> Iterator[Aim]:
+    one = Aim(house, http, key)
+    with one.session:
+        yield one
+
+
+@pytest.mark.promise("server.openapi.exact")
+@whole.parametrize()
+@bounded
+def test_every_answer_is_described_whichever_version_the_header_names(case: Case, aim: Aim) -> None:
+    excluded = [positive_data_acceptance]  # the forms of both versions are valid here, each in its own
+    if not case.headers.get("OpenAI-Beta", "-"):
+        excluded.append(negative_data_rejection)  # an empty header is as good as none
+    aim.send(case, excluded)
+
+
+@pytest.mark.promise("server.openapi.exact")
+@v2.parametrize()
+@bounded
+def test_v2_takes_what_it_describes_and_nothing_else(case: Case, aim: Aim) -> None:
+    aim.send(case, [ignored_auth], **{"OpenAI-Beta": "assistants=v2"})
+
+
+@v1.parametrize()
+@bounded
+def test_v1_takes_what_it_describes_and_nothing_else(case: Case, aim: Aim) -> None:
+    aim.send(case, [ignored_auth], **{"OpenAI-Beta": "assistants=v1"})
+
+
+@rubra.parametrize()
+@bounded
+def test_rubra_takes_what_it_describes_and_nothing_else(case: Case, aim: Aim) -> None:
+    aim.send(case, [ignored_auth])

@@ -1,0 +1,309 @@
+"""OpenAI v1 by itself. Reference: the v1 page "Messages" and the recordings of the live service."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.dialects.masks import masked
+from tests.dialects.steps import done, new_file, new_files, new_message, new_thread
+
+V1_ORDER = (
+    "id, object, created_at, assistant_id, thread_id, run_id, status, incomplete_details, incomplete_at, "
+    "completed_at, role, content, file_ids, metadata"
+)
+
+
+# ---------------------------------------------------------------- threads
+
+
+@pytest.mark.promise("v1.threads")
+def test_a_thread_has_no_tool_resources(v1: httpx.Client) -> None:
+    made = done(v1.post("/threads", json={"metadata": {"topic": "tea"}}))
+    assert masked(made) == {
+        "id": "<thread>",
+        "object": "thread",
+        "created_at": "<time>",
+        "metadata": {"topic": "tea"},
+    }
+    assert done(v1.get(f"/threads/{made['id']}")) == made
+
+
+@pytest.mark.promise("v1.threads")
+def test_a_thread_is_created_with_messages_and_their_files(v1: httpx.Client) -> None:
+    file_id = new_file(v1)
+    first = {"role": "user", "content": "one", "file_ids": [file_id], "metadata": {"n": "1"}}
+    second = {"role": "assistant", "content": "two"}
+    thread = done(v1.post("/threads", json={"messages": [first, second]}))
+    page = done(v1.get(f"/threads/{thread['id']}/messages", params={"order": "asc"}))
+    shown = [
+        (one["role"], one["content"][0]["text"]["value"], one["file_ids"], one["metadata"])
+        for one in page["data"]
+    ]
+    assert shown == [("user", "one", [file_id], {"n": "1"}), ("assistant", "two", [], {})]
+
+
+@pytest.mark.promise("v1.threads")
+def test_a_thread_is_modified_and_deleted(v1: httpx.Client) -> None:
+    thread_id = new_thread(v1)
+    modified = done(v1.post(f"/threads/{thread_id}", json={"metadata": {"done": True}}))
+    deleted = done(v1.delete(f"/threads/{thread_id}"))
+    after = v1.get(f"/threads/{thread_id}")
+    assert modified["metadata"] == {"done": "True"}
+    assert deleted == {"id": thread_id, "object": "thread.deleted", "deleted": True}
+    assert (after.status_code, after.json()["error"]["message"]) == (
+        404,
+        f"No thread found with id '{thread_id}'.",
+    )
+
+
+# ---------------------------------------------------------------- messages
+
+
+@pytest.mark.promise("v1.messages.file-ids")
+def test_file_ids_come_back_in_their_order(v1: httpx.Client) -> None:
+    files = new_files(v1, 10)
+    thread_id = new_thread(v1)
+    made = new_message(v1, thread_id, file_ids=files[::-1])
+    assert made["file_ids"] == files[::-1]
+    assert done(v1.get(f"/threads/{thread_id}/messages/{made['id']}")) == made
+
+
+@pytest.mark.promise("v1.messages.object")
+def test_a_message_shows_its_fields_in_the_order_of_late_v1(v1: httpx.Client) -> None:
+    assert ", ".join(new_message(v1, new_thread(v1))) == V1_ORDER
+
+
+@pytest.mark.promise("v1.messages.content")
+def test_content_holds_256000_characters_and_no_more(v1: httpx.Client) -> None:
+    longest = "\N{MUSICAL SYMBOL G CLEF}" * 256_000
+    thread_id = new_thread(v1)
+    made = new_message(v1, thread_id, longest)
+    refused = v1.post(f"/threads/{thread_id}/messages", json={"role": "user", "content": longest + "x"})
+    assert made["content"][0]["text"]["value"] == longest
+    assert problems_of(refused) == {
+        "body -> content": "ensure this value has at most 256000 characters "
+        "(type=value_error.any_str.max_length; limit_value=256000)"
+    }
+
+
+@pytest.mark.promise("v1.metadata.coerced")
+def test_metadata_that_is_no_string_becomes_one(v1: httpx.Client) -> None:
+    metadata = {"modified": True, "count": 3, "share": 0.5, "word": "true"}
+    written = {"modified": "True", "count": "3", "share": "0.5", "word": "true"}
+    thread_id = new_thread(v1)
+    made = new_message(v1, thread_id, metadata=metadata)
+    modified = done(v1.post(f"/threads/{thread_id}/messages/{made['id']}", json={"metadata": metadata}))
+    assert [made["metadata"], modified["metadata"]] == [written, written]
+
+
+@pytest.mark.promise("v1.messages.modify")
+def test_modify_changes_metadata_alone(v1: httpx.Client) -> None:
+    thread_id = new_thread(v1)
+    made = new_message(v1, thread_id, file_ids=new_files(v1, 2), metadata={"a": "1"})
+    path = f"/threads/{thread_id}/messages/{made['id']}"
+    modified = done(v1.post(path, json={"metadata": {"b": "2"}}))
+    unchanged = done(v1.post(path, json={}))
+    assert modified == {**made, "metadata": {"b": "2"}}
+    assert unchanged == done(v1.get(path)) == modified
+
+
+@pytest.mark.promise("v1.messages.no-delete")
+def test_v1_deletes_no_message(v1: httpx.Client) -> None:
+    thread_id = new_thread(v1)
+    path = f"/threads/{thread_id}/messages/{new_message(v1, thread_id)['id']}"
+    refused = v1.delete(path)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, POST")
+    assert refused.json()["error"] == {
+        "message": f"Not allowed to DELETE on /v1{path}. "
+        "(HINT: Perhaps you meant to make this request using a different HTTP method?)",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": "method_not_supported",
+    }
+    assert v1.get(path).status_code == 200
+
+
+# ---------------------------------------------------------------- message files
+
+
+@pytest.mark.promise("v1.message-files")
+def test_message_files_are_paged_by_file_ids(v1: httpx.Client) -> None:
+    files = new_files(v1, 5)
+    thread_id = new_thread(v1)
+    path = f"/threads/{thread_id}/messages/{new_message(v1, thread_id, file_ids=files)['id']}/files"
+
+    def page(**query: Any) -> tuple[list[int], bool]:
+        answer = done(v1.get(path, params=query))
+        return [files.index(one["id"]) for one in answer["data"]], answer["has_more"]
+
+    assert page() == ([4, 3, 2, 1, 0], False)
+    assert page(order="asc", limit=2) == ([0, 1], True)
+    assert page(order="asc", limit=2, after=files[1]) == ([2, 3], True)
+    assert page(order="asc", limit=2, after=files[3]) == ([4], False)
+    assert page(order="asc", after=files[4]) == ([], False)
+    assert page(order="desc", limit=3, after=files[3]) == ([2, 1, 0], False)
+    assert page(order="asc", before=files[2]) == ([0, 1], False)
+    assert page(order="asc", before=files[3], limit=2) == ([1, 2], True)
+    assert page(order="desc", after=files[4], before=files[1]) == ([3, 2], False)
+
+
+@pytest.mark.promise("v1.message-files")
+def test_a_message_without_files_lists_none(v1: httpx.Client) -> None:
+    thread_id = new_thread(v1)
+    path = f"/threads/{thread_id}/messages/{new_message(v1, thread_id)['id']}/files"
+    empty: Any = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+    assert done(v1.get(path)) == empty
+
+
+@pytest.mark.promise("v1.message-files")
+def test_a_file_of_another_message_is_not_found(v1: httpx.Client) -> None:
+    file_id, thread_id = new_file(v1), new_thread(v1)
+    new_message(v1, thread_id, file_ids=[file_id])
+    path = f"/threads/{thread_id}/messages/{new_message(v1, thread_id)['id']}/files"
+    expected = (404, f"No message file found with id '{file_id}'.")
+    for answer in (v1.get(f"{path}/{file_id}"), v1.get(path, params={"after": file_id})):
+        assert (answer.status_code, answer.json()["error"]["message"]) == expected
+
+
+@pytest.mark.promise("v1.message-files")
+def test_a_deleted_file_leaves_its_messages(v1: httpx.Client) -> None:
+    gone, left = new_files(v1, 2)
+    thread_id = new_thread(v1)
+    path = f"/threads/{thread_id}/messages/{new_message(v1, thread_id, file_ids=[gone, left])['id']}"
+    done(v1.delete(f"/files/{gone}"))
+    assert done(v1.get(path))["file_ids"] == [left]
+    assert [one["id"] for one in done(v1.get(f"{path}/files"))["data"]] == [left]
+    assert v1.get(f"{path}/files/{gone}").status_code == 404
+
+
+# ---------------------------------------------------------------- errors
+
+
+def problems_of(answer: httpx.Response) -> dict[str, str]:
+    """From the path of each problem to its words; the text must have v1's form to the letter."""
+    error = answer.json()["error"]
+    head, *lines = error["message"].split("\n")
+    found = {path: words.removeprefix("  ") for path, words in zip(lines[::2], lines[1::2], strict=True)}
+    assert all(words.startswith("  ") for words in lines[1::2])
+    assert head == f"{len(found)} validation error{'s' if len(found) > 1 else ''} for Request"
+    assert answer.status_code == 400
+    assert {**error, "message": ""} == {
+        "message": "",
+        "type": "invalid_request_error",
+        "param": None,
+        "code": None,
+    }
+    return found
+
+
+REQUIRED = "field required (type=value_error.missing)"
+EXTRA = "extra fields not permitted (type=value_error.extra)"
+NO_STRING = "str type expected (type=type_error.str)"
+NO_LIST = "value is not a valid list (type=type_error.list)"
+NO_DICT = "value is not a valid dict (type=type_error.dict)"
+NONE = "none is not an allowed value (type=type_error.none.not_allowed)"
+NO_MEMBER = (
+    "value is not a valid enumeration member; permitted: 'user', 'assistant' "
+    "(type=type_error.enum; enum_values=['user', 'assistant'])"
+)
+EMPTY = "ensure this value has at least 1 characters (type=value_error.any_str.min_length; limit_value=1)"
+
+
+def too_long(limit: int) -> str:
+    words = f"ensure this value has at most {limit} characters"
+    return f"{words} (type=value_error.any_str.max_length; limit_value={limit})"
+
+
+def too_many(limit: int) -> str:
+    words = f"ensure this value has at most {limit} items"
+    return f"{words} (type=value_error.list.max_items; limit_value={limit})"
+
+
+SEVENTEEN = {str(number): "" for number in range(17)}
+REFUSED: list[tuple[Any, dict[str, str]]] = [
+    ([], {"body": NO_DICT}),
+    ({}, {"body -> role": REQUIRED, "body -> content": REQUIRED}),
+    (
+        {"role": "human", "content": 5, "one": 1, "two": 2},
+        {"body -> role": NO_MEMBER, "body -> content": NO_STRING, "body -> one": EXTRA, "body -> two": EXTRA},
+    ),
+    ({"role": None, "content": None}, {"body -> role": NONE, "body -> content": NONE}),
+    (
+        {"role": "user", "content": "", "file_ids": ["file-a"] * 11, "metadata": SEVENTEEN},
+        {"body -> content": EMPTY, "body -> file_ids": too_many(10), "body -> metadata": too_many(16)},
+    ),
+    (
+        {"role": "user", "content": "x", "file_ids": "file-a", "metadata": []},
+        {"body -> file_ids": NO_LIST, "body -> metadata": NO_DICT},
+    ),
+    (
+        {"role": "user", "content": "", "metadata": {"a": None, "b": [1], "c": "x" * 513}},
+        {
+            "body -> content": EMPTY,
+            "body -> metadata -> a": NONE,
+            "body -> metadata -> b": NO_STRING,
+            "body -> metadata -> c": too_long(512),
+        },
+    ),
+    (
+        {"role": "user", "content": "x", "metadata": {"k" * 65: "v"}, "file_ids": [1, "file-a", {}]},
+        {
+            "body -> file_ids -> 0": NO_STRING,
+            "body -> file_ids -> 2": NO_STRING,
+            f"body -> metadata -> {'k' * 65}": too_long(64),
+        },
+    ),
+]
+
+
+@pytest.mark.promise("v1.errors.all-problems")
+@pytest.mark.parametrize(("body", "expected"), REFUSED)
+def test_a_refused_message_hears_of_every_problem(
+    v1: httpx.Client, body: Any, expected: dict[str, str]
+) -> None:
+    thread_id = new_thread(v1)
+    assert problems_of(v1.post(f"/threads/{thread_id}/messages", json=body)) == expected
+    assert done(v1.get(f"/threads/{thread_id}/messages"))["data"] == []
+
+
+@pytest.mark.promise("v1.errors.all-problems")
+def test_problems_inside_a_thread_s_messages_are_found_by_their_path(v1: httpx.Client) -> None:
+    good, bad = {"role": "user", "content": "x"}, {"role": "user", "metadata": {"k": "v" * 513}}
+    refused = v1.post("/threads", json={"messages": [good, bad], "tool_resources": {}})
+    assert problems_of(refused) == {
+        "body -> messages -> 1 -> content": REQUIRED,
+        "body -> messages -> 1 -> metadata -> k": too_long(512),
+        "body -> tool_resources": EXTRA,
+    }
+
+
+@pytest.mark.promise("v1.errors.all-problems")
+def test_a_refused_query_hears_of_every_problem(v1: httpx.Client) -> None:
+    path = f"/threads/{new_thread(v1)}/messages"
+    words = "value is not a valid enumeration member; permitted: 'asc', 'desc'"
+    assert problems_of(v1.get(path, params={"limit": 101, "order": "up"})) == {
+        "query -> limit": "ensure this value is less than or equal to 100 "
+        "(type=value_error.number.not_le; limit_value=100)",
+        "query -> order": f"{words} (type=type_error.enum; enum_values=['asc', 'desc'])",
+    }
+
+
+@pytest.mark.promise("v1.errors.ids")
+def test_an_id_of_any_form_that_names_nothing_is_404(v1: httpx.Client) -> None:
+    answer = v1.get("/threads/undefined/messages")
+    message = "No thread found with id 'undefined'."
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    assert (answer.status_code, answer.json()) == (404, {"error": error})
+
+
+@pytest.mark.promise("v1.errors.unknown-file")
+def test_a_file_that_never_was_is_404_and_leaves_no_message(v1: httpx.Client) -> None:
+    thread_id = new_thread(v1)
+    body = {"role": "user", "content": "x", "file_ids": [new_file(v1), "file-neverwas"]}
+    refused = v1.post(f"/threads/{thread_id}/messages", json=body)
+    assert (refused.status_code, refused.json()["error"]["message"]) == (
+        404,
+        "No file found with id 'file-neverwas'.",
+    )
+    assert done(v1.get(f"/threads/{thread_id}/messages"))["data"] == []

@@ -1,0 +1,146 @@
+"""The schema: what `schema.sql` says is what migrating makes, once, however many start together."""
+
+import asyncio
+import re
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tests.support.child import SECONDS, command, environment
+from threadkeep.cli import main
+from threadkeep.storage.migrate import migrate, migrations, pending, statements_of
+from threadkeep.storage.sqlite import SQLiteDatabase
+
+MIGRATE = """
+import asyncio, pathlib, sys
+from threadkeep.storage.migrate import migrate
+from threadkeep.storage.sqlite import SQLiteDatabase
+
+async def main():
+    database = SQLiteDatabase(pathlib.Path(sys.argv[1]))
+    applied = await migrate(database)
+    await database.close()
+    return len(applied)
+
+print("ready", flush=True)
+sys.stdin.readline()
+print(asyncio.run(main()))
+"""
+STARTERS = 10
+
+
+async def migrated(path: Path) -> list[int]:
+    """Migrate the database at `path`; the numbers of what was applied."""
+    database = SQLiteDatabase(path)
+    applied = await migrate(database)
+    await database.close()
+    return [one.version for one in applied]
+
+
+def schema_of(connection: apsw.Connection) -> list[tuple[str, str, str]]:
+    """Everything in a schema, without regard to white space."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY 1, 2")
+    return [(kind, name, re.sub(r"\s+", "", sql)) for kind, name, sql in rows]
+
+
+def test_schema_sql_equals_the_sum_of_the_migrations(tmp_path):
+    asyncio.run(migrated(tmp_path / "sum.db"))
+    text = resources.files("threadkeep.storage").joinpath("schema.sql").read_text(encoding="utf-8")
+    written = apsw.Connection(":memory:")
+    for statement in statements_of(text):
+        written.execute(statement)
+    assert schema_of(written) == schema_of(apsw.Connection(str(tmp_path / "sum.db")))
+
+
+def test_migrations_are_numbered_without_gaps():
+    assert [one.version for one in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+def test_migrating_again_does_nothing(tmp_path):
+    every = [one.version for one in migrations()]
+    assert asyncio.run(migrated(tmp_path / "a.db")) == every
+    assert asyncio.run(migrated(tmp_path / "a.db")) == []
+
+
+def test_pending_names_what_is_missing(tmp_path):
+    async def before_and_after() -> tuple[list[int], list[int]]:
+        database = SQLiteDatabase(tmp_path / "a.db")
+        before = [one.version for one in await pending(database)]
+        await migrate(database)
+        after = [one.version for one in await pending(database)]
+        await database.close()
+        return before, after
+
+    assert asyncio.run(before_and_after()) == ([one.version for one in migrations()], [])
+
+
+@pytest.mark.promise("server.migrate.concurrent-starts")
+def test_ten_processes_that_start_together_migrate_once(tmp_path):
+    starters = [
+        subprocess.Popen(
+            [sys.executable, "-c", MIGRATE, str(tmp_path / "shared.db")],
+            env=environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(STARTERS)
+    ]
+    for one in starters:
+        assert one.stdout is not None
+        assert one.stdout.readline() == "ready\n"
+    for one in starters:
+        assert one.stdin is not None
+        one.stdin.write("\n")
+        one.stdin.flush()
+    said = [one.communicate(timeout=SECONDS) for one in starters]
+    assert [errors for _, errors in said if errors] == []
+    assert sorted(int(output) for output, _ in said) == [0] * (STARTERS - 1) + [len(migrations())]
+
+
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    """A directory whose database a later release has migrated."""
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "threadkeep.db"
+    asyncio.run(migrated(path))
+    connection = apsw.Connection(str(path))
+    connection.execute("INSERT INTO schema_migrations (version, name) VALUES (9999, 'of_tomorrow')")
+    connection.close()
+    return tmp_path
+
+
+REFUSAL = (
+    "threadkeep: The database has schema version 9999, this release of Threadkeep knows "
+    f"{len(migrations())} at most: start the newer release, or restore an older backup.\n"
+)
+
+
+@pytest.mark.promise("server.migrate.schema-too-new")
+def test_serve_refuses_a_newer_schema_in_one_sentence(newer):
+    done = command(newer, "serve", "--port", "0")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", REFUSAL)
+
+
+@pytest.mark.promise("server.migrate.schema-too-new")
+@pytest.mark.parametrize("arguments", [["migrate", "--check"], ["migrate"], ["keys", "list"]])
+def test_other_commands_refuse_a_newer_schema_in_one_sentence(newer, arguments, monkeypatch, capsys):
+    monkeypatch.chdir(newer)
+    assert main(arguments) == 1
+    assert capsys.readouterr() == ("", REFUSAL)
+
+
+def test_migrate_check_tells_what_is_pending_and_migrate_applies_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = [f"{one.version:04} {one.name}" for one in migrations()]
+    assert main(["migrate", "--check"]) == 1
+    assert capsys.readouterr().out.splitlines() == [f"pending {name}" for name in names]
+    assert main(["migrate"]) == 0
+    assert capsys.readouterr().out.splitlines() == [f"applied {name}" for name in names]
+    assert main(["migrate", "--check"]) == 0
+    assert capsys.readouterr().out == "the schema is up to date\n"
