@@ -65,13 +65,14 @@ def fill(database: Path, thread_id: str) -> None:
 
 @contextmanager
 def running(folder: Path) -> Iterator[Mapping[ServerName, Server]]:
-    """The three servers, each in its own process."""
+    """The servers, each in its own process."""
     bare = ["bench.bare", "--answers", str(folder / "answers.json")]
     reference = ["bench.reference", "--database", str(folder / "reference.db")]
     with ExitStack() as stack:
         yield {
             "threadkeep": stack.enter_context(threadkeep(folder)),
             "bare": stack.enter_context(Server("bare", bare, folder)),
+            "bare corked": stack.enter_context(Server("bare corked", [*bare, "--corked"], folder)),
             "reference": stack.enter_context(Server("reference", reference, folder)),
         }
 

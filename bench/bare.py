@@ -63,9 +63,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.bare")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--answers", type=Path, required=True)
+    parser.add_argument("--corked", action="store_true", help="send answers as Threadkeep does")
     options = parser.parse_args()
     answers: dict[str, Answer] = json.loads(options.answers.read_text("utf-8"))
-    serve(BareApp(answers["create"], answers["list"]), options.port)
+    serve(BareApp(answers["create"], answers["list"]), options.port, corked=options.corked)
 
 
 if __name__ == "__main__":

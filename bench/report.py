@@ -62,6 +62,8 @@ def goals(measured: Measured, rows: Sequence[Row], idle_mib: float) -> Iterator[
         times = measured.ratio(name, f"reference {name}", "rps")
         yield Goal(f"{name}: req/s of the reference's", times, 8, True, "x")
     yield Goal("list: CPU of the bare app's", measured.ratio("list", "bare list", "cpu_us"), 2, False, "x")
+    corked = measured.ratio("list", "bare list, corked", "cpu_us")
+    yield Goal("    the same, bare sending as Threadkeep does", corked, 2, False, "x")
     short = DEPTHS[0]
     for name in DEPTHS[1:]:
         yield Goal(

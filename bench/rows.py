@@ -23,7 +23,7 @@ from bench.workload import (
     THREADS,
 )
 
-ServerName = Literal["threadkeep", "bare", "reference"]
+ServerName = Literal["threadkeep", "bare", "bare corked", "reference"]
 CURSORS = LISTED_THREADS
 """As many places in the long thread as there are short threads: pages differ in depth alone."""
 
@@ -108,6 +108,7 @@ def all_rows(threads: Threads) -> list[Row]:
         Row("list middle in 1M", "threadkeep", pages_after(threads.long, middle - spread, middle + spread)),
         Row("list deep in 1M", "threadkeep", pages_after(threads.long, SHORT_THREAD, spread)),
         Row("bare list", "bare", lists(threads.listed)),
+        Row("bare list, corked", "bare corked", lists(threads.listed)),
         Row("reference list", "reference", lists(REFERENCE_LISTED)),
         Row("retrieve", "threadkeep", retrieves),
         Row("modify", "threadkeep", modifies(threads.messages)),

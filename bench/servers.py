@@ -25,14 +25,19 @@ START_WITHIN = 60.0
 STOP_WITHIN = 20.0
 
 
-def serve(app: Callable[..., Any], port: int, lifespan: Literal["on", "off"] = "off") -> None:
-    """Serve an ASGI app with the uvicorn settings that Threadkeep serves with, until stopped."""
+def serve(
+    app: Callable[..., Any], port: int, lifespan: Literal["on", "off"] = "off", corked: bool = False
+) -> None:
+    """Serve an ASGI app with the uvicorn settings that Threadkeep serves with, until stopped.
+
+    `corked` also sends answers as Threadkeep does (see `threadkeep.http.cork`).
+    """
     uvicorn.run(
         app,
         host=HOST,
         port=port,
         loop="uvloop",
-        http=CorkedProtocol if os.environ.get("CORK") else "httptools",
+        http=CorkedProtocol if corked else "httptools",
         ws="none",
         lifespan=lifespan,
         log_level="warning",

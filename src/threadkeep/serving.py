@@ -69,7 +69,7 @@ def run(settings: Settings) -> int:
 
 
 def collect_rarely() -> None:
-    """What start-up has made stays; what requests make is freed by counting, and seldom needs the collector."""
+    """What start-up has made stays; what requests make is freed by counting, seldom by the collector."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)

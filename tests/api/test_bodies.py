@@ -1,5 +1,7 @@
 """Bodies that cannot be read: not JSON, of another type, too large. Reference: protocol section 1.6."""
 
+import contextlib
+import http.client
 from typing import Any
 
 import httpx
@@ -28,6 +30,7 @@ MALFORMED = [
     b'{"metadata": {"a": "\xff"}}',
     '{"metadata": {}}'.encode("utf-16"),
     b"[" * 100_000,
+    b'{"metadata": {"a": ' + b"[" * 3_000 + b"]" * 3_000 + b"}}",
     b'{"metadata": {"a": ' + b"[" * 50_000 + b"]" * 50_000 + b"}}",
     b'{"x": ' * 100_000 + b"1" + b"}" * 100_000,
 ]
@@ -35,7 +38,7 @@ MALFORMED = [
 
 @pytest.mark.promise("errors.malformed-json")
 @pytest.mark.parametrize("path", WRITES)
-@pytest.mark.parametrize("body", MALFORMED, ids=[repr(body[:24]) for body in MALFORMED])
+@pytest.mark.parametrize("body", MALFORMED, ids=[f"{body[:16]!r}, {len(body)} bytes" for body in MALFORMED])
 def test_malformed_json_is_refused(
     http: httpx.Client, places: dict[str, str], path: str, body: bytes
 ) -> None:
@@ -113,3 +116,12 @@ def test_a_body_over_the_servers_limit_is_refused(tmp_path_factory: pytest.TempP
             for size in (2001, 3_000_000):
                 assert answered(http.post("/v1/threads", content=content(size))) == expected
         assert len(http.get("/v1/threads").json()["data"]) == 2
+
+
+@pytest.mark.promise("http.refusals-are-seen")
+def test_a_client_that_sends_all_before_it_listens_gets_to_see_the_refusal(house: House, key: str) -> None:
+    headers = {"Authorization": f"Bearer {key}", "Connection": "close", **JSON}
+    address = house.address.removeprefix("http://")
+    with contextlib.closing(http.client.HTTPConnection(address, timeout=30)) as connection:
+        connection.request("PUT", "/v1/threads", body=b" " * 20_000_000, headers=headers)
+        assert connection.getresponse().status == 405

@@ -10,6 +10,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
 from tests.support.clock import SetClock
+from tests.support.errors import answered, refusal
 from tests.support.house import House
 from tests.support.masking import masked
 from threadkeep.storage.sweeps import Sweeper
@@ -115,6 +116,22 @@ def test_a_deleted_file_leaves_attachments_and_tools(client: OpenAI) -> None:
     assert resources == {"code_interpreter": {"file_ids": [kept]}}
 
 
+@pytest.mark.promise("files.delete.detaches")
+def test_a_file_outlives_what_it_was_attached_to(client: OpenAI) -> None:
+    file = client.files.create(file=("a", b"x"), purpose="assistants").id
+    attachments: Any = [{"file_id": file, "tools": [{"type": "code_interpreter"}]}]
+    threads = client.beta.threads
+    kept, gone = (threads.create().id for _ in range(2))
+    for thread_id in (kept, gone):
+        threads.messages.create(thread_id, role="user", content="x", attachments=attachments)
+    for message in threads.messages.list(kept):
+        threads.messages.delete(message.id, thread_id=kept)
+    threads.delete(gone)
+    assert client.files.retrieve(file).id == file
+    assert client.files.delete(file).deleted
+    assert threads.retrieve(kept).to_dict()["tool_resources"] == {}
+
+
 class Shelf(NamedTuple):
     """A server whose clock stands still, and a client of it."""
 
@@ -198,6 +215,20 @@ def test_a_deleted_file_keeps_its_place_as_a_cursor(listed: Listed) -> None:
     listed.client.files.delete(listed.ids[2])
     assert listed.numbers(after=listed.ids[2]) == ([1, 0], False)
     assert listed.numbers(after=listed.ids[2], order="asc") == ([3, 4], False)
+
+
+@pytest.mark.promise("paging.unknown-cursor")
+@pytest.mark.parametrize("cursor", ["after", "before"])
+def test_a_cursor_that_never_was_a_file_here_is_not_found(
+    http: httpx.Client, other_key: str, cursor: str
+) -> None:
+    headers = {"Authorization": f"Bearer {other_key}"}
+    form: dict[str, Any] = {"data": {"purpose": "vision"}, "files": {"file": ("x", b"x")}}
+    foreign, gone = (http.post("/v1/files", headers=headers, **form).json()["id"] for _ in range(2))
+    http.delete(f"/v1/files/{gone}", headers=headers)
+    for id in ("file-x", foreign, gone):
+        answer = http.get("/v1/files", params={cursor: id})
+        assert answered(answer) == refusal(404, f"No file found with id '{id}'.")
 
 
 @pytest.mark.promise("files.list.default-limit")

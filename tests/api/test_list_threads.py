@@ -5,6 +5,10 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.clock import SetClock
+from tests.support.house import House
+from tests.support.plain import plain
+
 THREADS = "/v1/threads"
 
 
@@ -44,6 +48,26 @@ def test_threads_are_paged_like_every_list(http: httpx.Client, ids: list[str]) -
     assert listed(http, ids, before=ids[3], order="asc", limit=2) == ([1, 2], True)
     assert listed(http, ids, after=ids[0], before=ids[3], order="asc") == ([1, 2], False)
     assert listed(http, ids, before=ids[4]) == ([], False)
+
+
+@pytest.mark.promise("paging.one-second")
+def test_threads_and_files_of_one_second_keep_the_order_of_their_making(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    clock = SetClock()
+    with (
+        House(tmp_path_factory.mktemp("still"), clock=clock) as house,
+        plain(house, house.new_key("still")) as http,
+    ):
+        form: dict[str, Any] = {"data": {"purpose": "vision"}, "files": {"file": ("x", b"x")}}
+        for path, body in (("/v1/threads", {}), ("/v1/files", form)):
+            made = [http.post(path, **body).json()["id"] for _ in range(20)]
+            clock.advance(-5)  # a clock set back changes nothing
+            made += [http.post(path, **body).json()["id"] for _ in range(20)]
+            up = http.get(path, params={"order": "asc", "limit": 100}).json()["data"]
+            down = http.get(path, params={"limit": 100}).json()["data"]
+            assert [one["id"] for one in up] == made
+            assert [one["id"] for one in down] == made[::-1]
 
 
 @pytest.mark.promise("threads.list.metadata")

@@ -165,4 +165,7 @@ def test_a_server_may_limit_the_messages_of_a_thread(tmp_path_factory: pytest.Te
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "thread_full")
         path = f"/v1/threads/{http.post('/v1/threads', json={'messages': [message]}).json()['id']}/messages"
         assert [http.post(path, json=message).status_code for _ in range(3)] == [200, 400, 400]
-        assert len(http.get(path).json()["data"]) == 2
+        listed = http.get(path).json()["data"]
+        assert len(listed) == 2
+        assert http.delete(f"{path}/{listed[0]['id']}").status_code == 200
+        assert [http.post(path, json=message).status_code for _ in range(2)] == [200, 400]

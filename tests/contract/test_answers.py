@@ -59,3 +59,33 @@ def test_json_is_compact(call: Caller) -> None:
 def test_ids_are_a_prefix_and_24_letters_and_digits(call: Caller) -> None:
     ids = [id for answer in tour(call) for id in re.findall(IDS, answer.text)]
     assert {re.fullmatch("(thread_|msg_|file-)[0-9A-Za-z]{24}", id) is not None for id in ids} == {True}
+
+
+@pytest.mark.promise("headers.organization")
+def test_the_organization_is_always_the_same_and_the_project_the_keys_own(call: Caller) -> None:
+    named = {
+        (answer.headers["openai-organization"], answer.headers["openai-project"]) for answer in tour(call)
+    }
+    assert [organization for organization, _ in named] == ["threadkeep"]
+
+
+@pytest.mark.promise("files.list.before")
+def test_a_list_of_files_takes_before(call: Caller) -> None:
+    upload = {"purpose": "vision"}
+    ids = [call("POST", "/files", data=upload, files={"file": ("a", b"a")}).json()["id"] for _ in range(3)]
+    page = call("GET", "/files", params={"before": ids[2], "order": "asc"}).json()
+    assert [file["id"] for file in page["data"]] == ids[:2]
+
+
+@pytest.mark.promise("threads.vector-stores")
+@pytest.mark.parametrize(
+    ("search", "status", "code"),
+    [
+        ({"vector_store_ids": []}, 200, None),
+        ({"vector_store_ids": ["vs_1"]}, 404, None),
+        ({"vector_stores": [{"file_ids": []}]}, 400, "unsupported_parameter"),
+    ],
+)
+def test_there_are_no_vector_stores_yet(http: httpx.Client, search: dict, status: int, code: str) -> None:
+    answer = http.post("/v1/threads", json={"tool_resources": {"file_search": search}})
+    assert (answer.status_code, answer.json().get("error", {}).get("code")) == (status, code)

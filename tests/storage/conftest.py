@@ -1,14 +1,16 @@
 """What storage tests share: an event loop, and a database with one small table."""
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.settings import no_settings
 from threadkeep.storage.database import Transaction
 from threadkeep.storage.sqlite import SQLiteDatabase
+
+__all__ = ["no_settings"]
 
 NOTES = "CREATE TABLE IF NOT EXISTS notes (text TEXT NOT NULL PRIMARY KEY)"
 Work = Callable[[Transaction], Awaitable[Any]]
@@ -57,10 +59,3 @@ async def notebook(tmp_path: Path) -> AsyncIterator[Notebook]:
 def anyio_backend() -> str:
     """Coroutine tests run on asyncio, as the server does."""
     return "asyncio"
-
-
-@pytest.fixture(autouse=True)
-def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Settings in the environment of whoever runs the tests stay out of them."""
-    for name in [name for name in os.environ if name.startswith("THREADKEEP_")]:
-        monkeypatch.delenv(name)

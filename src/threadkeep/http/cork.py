@@ -34,10 +34,12 @@ class Cork:
             self.flush()
 
     def flush(self) -> None:
-        """Send what is held."""
+        """Send what is held; to a client that has hung up, nothing."""
         if self._held:
-            held, self._held = self._held, []
-            self._transport.writelines(held)
+            data = b"".join(self._held)  # cheaper than a gathering write of so few pieces
+            self._held.clear()
+            if not self._transport.is_closing():
+                self._transport.write(data)
 
     def close(self) -> None:
         self.flush()
@@ -46,9 +48,10 @@ class Cork:
 
 def flush(waiting: list[Cork]) -> None:
     """Send what every connection holds."""
-    for cork in waiting:
+    corks = waiting.copy()
+    waiting.clear()  # first: were it left behind by an error, nobody would be flushed ever again
+    for cork in corks:
         cork.flush()
-    waiting.clear()
 
 
 class CorkedProtocol(HttpToolsProtocol):

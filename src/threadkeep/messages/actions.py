@@ -30,7 +30,7 @@ async def create(context: Context, project_id: str, thread_id: str, new: NewMess
 
     async def work(transaction: Transaction) -> None:
         position = await store.append(transaction, project_id, thread_id, message.id, body)
-        if 0 < limit < position:
+        if 0 < limit < position and limit < await store.count(transaction, thread_id):
             raise Invalid(Problem((), "thread_full", limit=limit))
         if file_ids:
             await files.require(transaction, project_id, file_ids, context.now())

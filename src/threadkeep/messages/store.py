@@ -43,6 +43,15 @@ async def insert(transaction: Transaction, thread_id: str, position: int, id: st
     )
 
 
+COUNT = "SELECT COUNT(*) FROM messages WHERE thread_id = :thread_id"
+
+
+async def count(transaction: Transaction, thread_id: str) -> int:
+    """How many messages a thread holds: fewer than its last position says, where some were deleted."""
+    row = await transaction.one(COUNT, {"thread_id": thread_id})
+    return int(row[0]) if row else 0
+
+
 async def refusal(transaction: Transaction, thread_id: str, params: Params) -> NotFound | RunActive:
     row = await transaction.one(ACTIVE_RUN, params)
     return NotFound("thread", thread_id) if row is None else RunActive(thread_id, row[0])
@@ -112,9 +121,11 @@ async def page(
 
 
 PLACE = """
-    SELECT position FROM messages WHERE id = :id AND thread_id = :thread_id
+    SELECT position FROM messages WHERE id = :id
+    AND thread_id = (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
     UNION ALL
-    SELECT position FROM tombstones WHERE id = :id AND parent_id = :thread_id
+    SELECT position FROM tombstones WHERE id = :id
+    AND parent_id = (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
 """
 
 
@@ -124,9 +135,10 @@ async def place_of(
     """The position of a cursor, also of a message that was deleted since."""
     if cursor is None:
         return None
-    await require_thread(transaction, project_id, thread_id)
-    row = await transaction.one(PLACE, {"id": cursor, "thread_id": thread_id})
+    params: Params = {"id": cursor, "thread_id": thread_id, "project_id": project_id}
+    row = await transaction.one(PLACE, params)
     if row is None:
+        await require_thread(transaction, project_id, thread_id)
         raise NotFound("message", cursor)
     return int(row[0])
 
