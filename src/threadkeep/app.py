@@ -18,19 +18,33 @@ from threadkeep.storage.sqlite import SQLiteDatabase
 from threadkeep.storage.sweeps import Sweeper
 from threadkeep.sweeping import handlers
 
+POSTGRES = ("postgresql://", "postgres://")
+
 
 @asynccontextmanager
 async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIterator[Database]:
     """The database that the settings name, with its schema up to date."""
-    path = settings.database_path
-    make_directory("database_url", path.parent)
-    database = SQLiteDatabase(path)
+    database = connected(settings)
     try:
         if migrated:
             await migrate(database)
         yield database
     finally:
         await database.close()
+
+
+def connected(settings: Settings) -> Database:
+    """The engine that `database_url` asks for."""
+    if settings.database_url.startswith(POSTGRES):
+        from threadkeep.storage.postgres import PostgresDatabase, PostgresOptions  # not loaded without need
+
+        options = PostgresOptions(
+            settings.database_url, settings.database_connections, prepared=settings.database_prepared
+        )
+        return PostgresDatabase(options)
+    path = settings.database_path
+    make_directory("database_url", path.parent)
+    return SQLiteDatabase(path)
 
 
 @asynccontextmanager

@@ -21,6 +21,8 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     database_url: str = "sqlite:///data/threadkeep.db"
+    database_connections: Annotated[int, Meta(ge=2, le=1000)] = 10
+    database_prepared: bool = True
     files_url: str = "file:///data/files"
     api_key: Annotated[str, Meta(min_length=1)] | None = None
     require_beta_header: bool = False

@@ -53,10 +53,18 @@ async def get(transaction: Transaction, project_id: str, id: str, now: int) -> S
     return stored_of(row)
 
 
+# Setting a column to itself takes the row's lock: a deletion waits, and then finds the new use.
+REQUIRE = """
+    UPDATE files SET bytes = bytes
+    WHERE id = :id AND project_id = :project_id AND (expires_at IS NULL OR expires_at > :now)
+    RETURNING id
+"""
+
+
 async def require(transaction: Transaction, project_id: str, ids: Iterable[str], now: int) -> None:
     """Every id names a file of the project. Raises `NotFound` for the first that does not."""
     for id in ids:
-        if await transaction.one(GET, {"id": id, "project_id": project_id, "now": now}) is None:
+        if await transaction.one(REQUIRE, {"id": id, "project_id": project_id, "now": now}) is None:
             raise NotFound("file", id)
 
 

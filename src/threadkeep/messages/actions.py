@@ -36,7 +36,11 @@ async def create(context: Context, project_id: str, thread_id: str, new: NewMess
             await files.require(transaction, project_id, file_ids, context.now())
             await attach(transaction, project_id, message)
 
-    await context.database.write(work)
+    if file_ids or limit:
+        await context.database.write(work)
+    else:
+        row = (project_id, thread_id, message.id, body)
+        await context.database.together(store.APPENDED, row, work)
     return body
 
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from threadkeep.errors import NotFound, RunActive
 from threadkeep.messages.model import id_in
 from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
-from threadkeep.storage.database import Params, Row, Transaction
+from threadkeep.storage.database import Params, Row, Together, Transaction
 
 TAKE_POSITION = """
     UPDATE threads SET last_position = last_position + 1
@@ -34,6 +34,38 @@ async def append(transaction: Transaction, project_id: str, thread_id: str, id: 
         raise await refusal(transaction, thread_id, params)
     await insert(transaction, thread_id, row[0], id, body)
     return int(row[0])
+
+
+# Locks are taken in the order of ids, so that two processes that append to the same threads never
+# wait for each other in a circle. `number` keeps the order of arrival within a thread.
+APPEND_MANY = """
+    WITH items AS (
+        SELECT * FROM unnest(:project_ids::text[], :thread_ids::text[], :ids::text[], :bodies::text[])
+        WITH ORDINALITY AS i (project_id, thread_id, id, body, number)
+    ), wanted AS (
+        SELECT project_id, thread_id, count(*) AS messages FROM items GROUP BY project_id, thread_id
+    ), locked AS (
+        SELECT t.id, w.messages FROM threads t
+        JOIN wanted w ON w.thread_id = t.id AND w.project_id = t.project_id
+        WHERE t.active_run_id IS NULL
+        ORDER BY t.id FOR UPDATE OF t
+    ), taken AS (
+        UPDATE threads t SET last_position = t.last_position + l.messages
+        FROM locked l WHERE t.id = l.id
+        RETURNING t.id, t.project_id, t.last_position - l.messages AS before
+    )
+    INSERT INTO messages (thread_id, position, id, run_id, body)
+    SELECT i.thread_id, k.before + row_number() OVER (PARTITION BY i.thread_id ORDER BY i.number),
+           i.id, NULL, i.body
+    FROM items i JOIN taken k ON k.id = i.thread_id AND k.project_id = i.project_id
+    RETURNING id
+"""
+WHICH_ARE_THERE = """
+    SELECT m.id FROM messages m
+    JOIN unnest(:project_ids::text[], :thread_ids::text[], :ids::text[], :bodies::text[])
+    AS i (project_id, thread_id, id, body) ON m.id = i.id AND m.thread_id = i.thread_id
+"""
+APPENDED = Together(APPEND_MANY, WHICH_ARE_THERE, ("project_ids", "thread_ids", "ids", "bodies"), key=2)
 
 
 async def insert(transaction: Transaction, thread_id: str, position: int, id: str, body: str) -> None:

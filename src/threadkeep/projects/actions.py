@@ -64,6 +64,7 @@ class Keys:
         secret = new_secret()
 
         async def work(transaction: Transaction) -> str | None:
+            await transaction.alone()
             if await store.keys(transaction):
                 return None
             await self._add(transaction, DEFAULT_PROJECT, "first", secret)
@@ -75,6 +76,7 @@ class Keys:
         """Make `secret` open the default project, in place of an earlier one set the same way."""
 
         async def work(transaction: Transaction) -> None:
+            await transaction.alone()
             secret_hash = hashed(secret)
             await store.delete_others_named(transaction, FIXED_KEY, secret_hash)
             known = await store.key_of_secret(transaction, secret_hash)

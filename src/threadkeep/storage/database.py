@@ -8,9 +8,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol, TypeVar
 
+from msgspec import Struct
+
 T = TypeVar("T")
 Row = tuple[Any, ...]
-Params = Mapping[str, str | int | None]
+Params = Mapping[str, "str | int | list[str] | None"]
 
 
 class Transaction(Protocol):
@@ -28,9 +30,31 @@ class Transaction(Protocol):
         """A statement without a result."""
         ...
 
+    async def define(self, sql: str) -> None:
+        """A statement of a migration."""
+        ...
+
+    async def alone(self) -> None:
+        """Keep every other transaction that asks for the same waiting until this one ends."""
+        ...
+
 
 Work = Callable[[Transaction], Awaitable[T]]
 """What is to be written. It awaits nothing but its transaction, and may be run again from its start."""
+
+
+class Together(Struct, frozen=True):
+    """A kind of row of which an engine that takes arrays can write many with one statement.
+
+    `many` takes one array for each of `columns` and returns the key of every row that it wrote; a row
+    that breaks a rule is passed over. `which` takes the same and returns the keys that are there.
+    """
+
+    many: str
+    which: str
+    columns: tuple[str, ...]
+    key: int
+    """The place of the key among the columns."""
 
 
 class Database(Protocol):
@@ -50,6 +74,13 @@ class Database(Protocol):
         Works that arrive together may share one commit, but each fails alone: what it raises
         reaches its own caller and undoes only its own statements. Raises `Unavailable` when the
         database cannot be written; nothing of the work is stored then.
+        """
+        ...
+
+    async def together(self, together: Together, row: tuple[str, ...], alone: Work[None]) -> None:
+        """Write one row, in one statement with those that arrive beside it where the engine can.
+
+        `alone` writes the same row by itself, and raises what is wrong with it.
         """
         ...
 

@@ -54,7 +54,8 @@ async def pending(database: Database) -> list[Migration]:
     """The migrations that `database` still lacks. Raises `SchemaTooNew`."""
 
     async def work(transaction: Transaction) -> list[Migration]:
-        await transaction.run(CREATE_LEDGER, {})
+        await transaction.alone()
+        await transaction.define(CREATE_LEDGER)
         return await lacking(transaction)
 
     return await database.write(work)
@@ -75,11 +76,12 @@ async def migrate(database: Database) -> list[Migration]:
     """Bring the schema up to date; return what was applied. Safe to run from many processes at once."""
 
     async def work(transaction: Transaction) -> list[Migration]:
-        await transaction.run(CREATE_LEDGER, {})
+        await transaction.alone()
+        await transaction.define(CREATE_LEDGER)
         applied = await lacking(transaction)
         for migration in applied:
             for statement in migration.statements:
-                await transaction.run(statement, {})
+                await transaction.define(statement)
             await transaction.run(RECORD, {"version": migration.version, "name": migration.name})
         return applied
 

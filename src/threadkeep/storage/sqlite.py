@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 import apsw
 
 from threadkeep.errors import ThreadkeepError, Unavailable
-from threadkeep.storage.database import Params, Row, Transaction, Work
+from threadkeep.storage.database import Params, Row, Together, Transaction, Work
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -70,6 +70,12 @@ class SQLiteTransaction:
 
     async def run(self, sql: str, params: Params) -> None:
         self._execute(sql, params)
+
+    async def define(self, sql: str) -> None:
+        self._execute(sql)
+
+    async def alone(self) -> None:
+        """Whoever writes is alone already."""
 
 
 class Reading:
@@ -176,6 +182,9 @@ class SQLiteDatabase:
             self._loop.call_soon(self._hand_over)
         self._collected.append(Item(work, future))
         return await future
+
+    async def together(self, together: Together, row: tuple[str, ...], alone: Work[None]) -> None:
+        await self.write(alone)  # works share a commit anyway
 
     def _hand_over(self) -> None:
         """Give the writer all that one turn of the loop has asked for: fewer commits, each for more."""

@@ -1,0 +1,182 @@
+"""PostgreSQL: any number of equal processes on one database.
+
+asyncpg, with statements prepared once a connection. Works run in transactions of their own; message
+creates that arrive together become one statement (`Together`). What a lost connection leaves open
+is asked of the server before anything is said: a commit is never guessed.
+"""
+
+import asyncio
+import logging
+import re
+from contextlib import AbstractAsyncContextManager
+from typing import Any, TypeVar
+
+import asyncpg
+
+from threadkeep.errors import Unavailable
+from threadkeep.storage.database import Params, Row, Together, Transaction, Work
+from threadkeep.storage.postgres.coalescer import Coalescer
+from threadkeep.storage.postgres.connection import (
+    LOST,
+    TROUBLE,
+    Backend,
+    Connection,
+    Pool,
+    PostgresOptions,
+    numbered,
+    unavailable,
+)
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+__all__ = ["PostgresDatabase", "PostgresOptions"]
+
+CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+ATTEMPTS = 5
+OUR_LOCK = 0x7468726561646B  # "threadk"
+SECONDS_TO_RECOVER = 10.0
+SECONDS_BETWEEN_ATTEMPTS = 0.2
+
+
+class PostgresTransaction:
+    """Statements on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._all = connection.all
+        self._raw = connection.raw
+
+    async def all(self, sql: str, params: Params) -> list[Row]:
+        return await self._all(sql, params)
+
+    async def one(self, sql: str, params: Params) -> Row | None:
+        rows = await self._all(sql, params)
+        return rows[0] if rows else None
+
+    async def run(self, sql: str, params: Params) -> None:
+        await self._all(sql, params)
+
+    async def alone(self) -> None:
+        await self._raw.execute(f"SELECT pg_advisory_xact_lock({OUR_LOCK})")
+
+    async def define(self, sql: str) -> None:
+        # Ids and cursors are compared byte by byte, as they were made.
+        await self._raw.execute(re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', sql))
+
+
+class Reading:
+    """`async with` around statements that each see the latest commit."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._borrowed = pool.connection()
+
+    async def __aenter__(self) -> Transaction:
+        return PostgresTransaction(await self._borrowed.__aenter__())
+
+    async def __aexit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
+        await self._borrowed.__aexit__(kind, problem, trace)
+        if isinstance(problem, TROUBLE):
+            raise Unavailable(str(problem) or type(problem).__name__) from problem
+
+
+class PostgresDatabase:
+    """The `Database` on a PostgreSQL server."""
+
+    def __init__(self, options: PostgresOptions) -> None:
+        self._pool = Pool(options)
+        self._coalescers: dict[str, Coalescer] = {}
+
+    def read(self) -> AbstractAsyncContextManager[Transaction]:
+        return Reading(self._pool)
+
+    async def scan(self, work: Work[T]) -> T:
+        async with self.read() as transaction:
+            return await work(transaction)
+
+    async def write(self, work: Work[T]) -> T:
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._write_once(work)
+            except CONFLICTS as problem:
+                log.info("event=write_conflict attempt=%d problem=%r", attempt + 1, problem)
+        raise Unavailable("the write met others too often")
+
+    async def _write_once(self, work: Work[T]) -> T:
+        """`work` in a transaction. Whether a commit that was not answered took place is looked up."""
+        backend: Backend | None = None
+        transaction_id: str | None = None
+        try:
+            async with self._pool.connection() as connection:
+                raw = connection.raw
+                await raw.execute("BEGIN")
+                result = await work(PostgresTransaction(connection))
+                transaction_id = await raw.fetchval(TRANSACTION_ID)
+                backend = connection.backend if transaction_id else None
+                await raw.execute("COMMIT")
+                return result
+        except TROUBLE as problem:
+            asked: Params = {"transaction_id": transaction_id}
+            if (
+                backend
+                and isinstance(problem, LOST)
+                and await recovered(self._pool, backend, IS_COMMITTED, asked)
+            ):
+                return result
+            raise unavailable(problem) from problem
+
+    async def together(self, together: Together, row: tuple[str, ...], alone: Work[None]) -> None:
+        coalescer = self._coalescers.get(together.many)
+        if coalescer is None:
+            coalescer = self._coalescers[together.many] = Coalescer(together, self._write_many)
+        if not await coalescer.add(row):
+            await self.write(alone)
+
+    async def _write_many(self, together: Together, rows: list[tuple[str, ...]]) -> set[str]:
+        """The keys of the rows that were written."""
+        columns: Params = {name: [row[place] for row in rows] for place, name in enumerate(together.columns)}
+        for _ in range(ATTEMPTS):
+            backend = None
+            try:
+                async with self._pool.connection() as connection:
+                    backend = connection.backend
+                    return {row[0] for row in await connection.all(together.many, columns)}
+            except CONFLICTS as problem:
+                log.info("event=write_conflict rows=%d problem=%r", len(rows), problem)
+            except TROUBLE as problem:
+                if backend and isinstance(problem, LOST):
+                    found = await recovered(self._pool, backend, together.which, columns)
+                    if found:
+                        return {row[0] for row in found}
+                raise unavailable(problem) from problem
+        raise Unavailable("the write met others too often")
+
+    async def close(self) -> None:
+        for coalescer in self._coalescers.values():
+            await coalescer.drain()
+        await self._pool.close()
+
+
+TRANSACTION_ID = "SELECT pg_current_xact_id_if_assigned()::text"
+IS_COMMITTED = "SELECT 1 WHERE pg_xact_status(CAST(CAST(:transaction_id AS TEXT) AS xid8)) = 'committed'"
+END_BACKEND = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE pid = :pid AND backend_start = :start
+"""
+
+
+async def recovered(pool: Pool, lost: Backend, question: str, params: Params) -> list[Row]:
+    """The answer to `question` once nothing sent over a lost connection can take effect any more.
+
+    Raises `Unavailable` when the server does not come back in time: then nobody knows.
+    """
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + SECONDS_TO_RECOVER
+    while clock() < deadline:
+        try:
+            async with pool.connection() as connection:
+                await connection.raw.fetch(numbered(END_BACKEND)[0], lost.pid, lost.start)
+                return await connection.all(question, params)
+        except (*TROUBLE, Unavailable) as problem:
+            log.info("event=recovering problem=%r", problem)
+            await asyncio.sleep(SECONDS_BETWEEN_ATTEMPTS)
+    raise Unavailable("the connection was lost in a commit, whose outcome is not known")
