@@ -15,11 +15,11 @@ PIP_INSTALL = -m pip --disable-pip-version-check install -qq --require-hashes -r
 # Makes `import threadkeep` and the command `threadkeep` work from the checkout; fetches nothing.
 INSTALL_CHECKOUT = -m pip --disable-pip-version-check install -qq --no-index --no-deps --no-build-isolation -e .
 
-.PHONY: help serve demo test lint format bench lock clean
+.PHONY: help serve demo test lint format bench bench-postgres chaos lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 serve: $(VENV)/runtime.stamp ## start the server (PORT=8000 HOST=127.0.0.1)
 	@exec '$(VENV)/bin/python' -m threadkeep serve $(SERVE_OPTIONS)
@@ -42,6 +42,12 @@ format: $(VENV)/dev.stamp ## put the code into the form that lint asks for
 bench: $(VENV)/dev.stamp ## measure speed and memory (about five minutes)
 	@'$(VENV)/bin/python' -m bench
 
+bench-postgres: $(VENV)/dev.stamp ## the same on PostgreSQL, beside pgbench (SCALE=20000000 also loads so many messages)
+	@'$(VENV)/bin/python' -m bench.postgres $(if $(SCALE),--scale '$(SCALE)')
+
+chaos: $(VENV)/dev.stamp ## kill processes and PostgreSQL under load, and look for what was lost (ROUNDS=20)
+	@'$(VENV)/bin/python' -m tests.chaos $(if $(ROUNDS),--rounds '$(ROUNDS)')
+
 # Pins that stand stay as they are; `make lock UPGRADE=1` takes the newest versions.
 COMPILE = '$(VENV)-lock/bin/uv' pip compile --quiet --no-config --universal --python-version 3.11 --generate-hashes \
 	--custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade)
@@ -52,7 +58,7 @@ lock: $(VENV)-lock/uv-$(UV_VERSION).stamp ## pin all dependencies anew (UPGRADE=
 	@if grep -nE 'https?://|--(extra-)?index' requirements*.txt; then echo 'A lock must not record addresses.'; exit 1; fi
 
 clean: ## remove environments and caches (never ./data)
-	rm -rf .venv .venv-* dist build bench/latest.json
+	rm -rf .venv .venv-* dist build bench/latest.json bench/latest-postgres.json
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

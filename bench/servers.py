@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -119,7 +120,8 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """CPU time, user and system, that the process and all its children have used."""
-        return sum(map(_cpu_ticks, self._family())) / TICKS
+        assert self.process is not None, "the server was not started"
+        return cpu_seconds(self.process.pid)
 
     def resident_mib(self) -> float:
         """Memory resident now (VmRSS)."""
@@ -166,16 +168,25 @@ class Server:
             self.process.wait()
 
 
+def cpu_seconds(pid: int) -> float:
+    """CPU time, user and system, that a process and all its children have used, also those that ended."""
+    return sum(map(_cpu_ticks, _with_children(pid))) / TICKS
+
+
 def _with_children(pid: int) -> Iterator[int]:
     yield pid
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield from _with_children(int(child))
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from _with_children(int(child))
 
 
 def _cpu_ticks(pid: int) -> int:
     """utime + stime + cutime + cstime: fields 14 to 17 of stat, counted after the name in brackets."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):  # it has ended; its parent's figures hold its own
+        return 0
     return sum(map(int, fields[11:15]))
 
 

@@ -1,4 +1,4 @@
-"""What all tests share: one real server a worker process, and a fresh project for each test."""
+"""What all tests share: a real server on either database, and a fresh project for each test."""
 
 import itertools
 from collections.abc import Iterator
@@ -7,16 +7,31 @@ import httpx
 import pytest
 from openai import DefaultHttpxClient, OpenAI
 
-from tests.support.house import House
+from tests.support import postgres
+from tests.support.house import DATABASES, House
 from tests.support.shapes import check_response
 
 _numbers = itertools.count()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_postgres_stays() -> Iterator[None]:
+    """The PostgreSQL that was started, if any, ends with the tests."""
+    yield
+    if postgres.server.cache_info().currsize:
+        postgres.server().close()
+
+
+@pytest.fixture(scope="session", params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    """What kind of database a server works on: whoever asks for this is run on each."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="session")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[House]:
     """A running server with default settings."""
-    with House(tmp_path_factory.mktemp("house")) as running:
+    with House(tmp_path_factory.mktemp("house"), database) as running:
         yield running
 
 

@@ -11,12 +11,12 @@ from threadkeep.http.middleware import Application, Running
 from threadkeep.ids import IdMaker, id_maker
 from threadkeep.projects.actions import Keyring, Keys
 from threadkeep.settings import BadSettings, Settings
-from threadkeep.storage.blobs import Blobs
+from threadkeep.storage.blobs import Blobs, Directory
 from threadkeep.storage.database import Database
 from threadkeep.storage.migrate import migrate
 from threadkeep.storage.sqlite import SQLiteDatabase
 from threadkeep.storage.sweeps import Sweeper
-from threadkeep.sweeping import handlers
+from threadkeep.sweeping import handlers, routines
 
 POSTGRES = ("postgresql://", "postgres://")
 
@@ -50,10 +50,19 @@ def connected(settings: Settings) -> Database:
 @asynccontextmanager
 async def open_context(settings: Settings, clock: Clock, new_id: IdMaker) -> AsyncIterator[Context]:
     """Everything that rooms work with."""
-    make_directory("files_url", settings.files_path)
+    blobs = await asyncio.to_thread(opened_blobs, settings)
     async with open_database(settings) as database:
-        blobs = await asyncio.to_thread(Blobs, settings.files_path)
         yield Context(database, blobs, clock, new_id, settings)
+
+
+def opened_blobs(settings: Settings) -> Blobs:
+    """The place that `files_url` asks for."""
+    if not settings.files_url.startswith("file:"):
+        from threadkeep.storage.bucket import Bucket  # not loaded without need
+
+        return Bucket(settings.files_url)
+    make_directory("files_url", settings.files_path)
+    return Directory(settings.files_path)
 
 
 def make_directory(setting: str, path: Path) -> None:
@@ -79,7 +88,7 @@ def create_app(
     async def lifespan() -> AsyncIterator[Running]:
         async with open_context(settings, clock, new_id) as context:
             key = await first_key(Keys(context.database, clock, new_id), settings)
-            sweeper = Sweeper(context.database, clock, handlers(context))
+            sweeper = Sweeper(context.database, clock, handlers(context), routines(context))
             sweeper.start()
             if announce:
                 await announce(key)

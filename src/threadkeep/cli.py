@@ -65,12 +65,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def add_storage_flags(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--database", dest="database_url", metavar="URL", help="sqlite:///path")
+    command.add_argument(
+        "--database", dest="database_url", metavar="URL", help="sqlite:///path or postgresql://..."
+    )
     command.add_argument("--config", metavar="FILE", help="a threadkeep.toml elsewhere than here")
 
 
 def settings_from(options: argparse.Namespace) -> Settings:
-    names = ("host", "port", "database_url", "files_url", "config")
+    names = ("host", "port", "workers", "database_url", "files_url", "config")
     return load({name: getattr(options, name, None) for name in names})
 
 
@@ -81,7 +83,8 @@ def add_serve(commands: Any) -> None:
     command = commands.add_parser("serve", help="run the server", description="Run the server until Ctrl-C.")
     command.add_argument("--host", help="address to listen on (127.0.0.1)")
     command.add_argument("--port", type=int, help="port to listen on (8000; 0 takes a free one)")
-    command.add_argument("--files", dest="files_url", metavar="URL", help="file:///directory for bytes")
+    command.add_argument("--workers", type=int, help="processes on the port (1; more need PostgreSQL)")
+    command.add_argument("--files", dest="files_url", metavar="URL", help="file:///directory or s3://bucket/prefix")
     add_storage_flags(command)
     command.set_defaults(run=serve)
 

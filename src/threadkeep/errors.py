@@ -105,6 +105,30 @@ class NotDownloadable(ThreadkeepError):
         self.purpose = purpose
 
 
+class BadRange(ThreadkeepError):
+    """A part is asked for that lies outside the `size` bytes there are."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+class BadIdempotencyKey(ThreadkeepError):
+    """An Idempotency-Key of no character, or of more than `limit`."""
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(length, limit)
+        self.length, self.limit = length, limit
+
+
+class IdempotencyKeyReused(ThreadkeepError):
+    """An Idempotency-Key under which another request has taken effect."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
 class NoKey(ThreadkeepError):
     """A request without a key."""
 
@@ -147,6 +171,10 @@ class WrongMethod(ThreadkeepError):
 
 class Unavailable(ThreadkeepError):
     """The database cannot be used just now; the request may be sent again."""
+
+
+class FilesUnavailable(ThreadkeepError):
+    """The storage of files' bytes cannot be used just now; the request may be sent again."""
 
 
 class InternalError(ThreadkeepError):

@@ -6,6 +6,7 @@ insertion order and indexes over ids grow at one end.
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 
 from threadkeep.clock import Clock
@@ -34,19 +35,21 @@ def random_integers() -> Iterator[int]:
 
 
 def id_maker(clock: Clock) -> IdMaker:
-    """A source of ids for one process."""
+    """A source of ids for one process, whichever of its threads asks."""
     milliseconds, random, head = 0, 0, ""
     chance = random_integers()
+    lock = threading.Lock()
 
     def new_id(prefix: str) -> str:
         nonlocal milliseconds, random, head
         now = int(clock() * 1000)
-        if now > milliseconds:
-            milliseconds, head = now, eight_characters(now)
-            random = next(chance) >> (96 - RANDOM_BITS)
-        else:  # the same millisecond, or a clock set back: a random step up keeps order and secrecy
-            random += 1 + (next(chance) >> 32)
-        high, low = divmod(random, _EIGHT)
-        return prefix + head + eight_characters(high) + eight_characters(low)
+        with lock:
+            if now > milliseconds:
+                milliseconds, head = now, eight_characters(now)
+                random = next(chance) >> (96 - RANDOM_BITS)
+            else:  # the same millisecond, or a clock set back: a random step up keeps order and secrecy
+                random += 1 + (next(chance) >> 32)
+            time, (high, low) = head, divmod(random, _EIGHT)
+        return prefix + time + eight_characters(high) + eight_characters(low)
 
     return new_id

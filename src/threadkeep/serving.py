@@ -1,17 +1,22 @@
 """Running the server: the socket, the event loop, what is said at the start, and a graceful stop."""
 
+import asyncio
 import gc
 import logging
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 import uvicorn
 
 from threadkeep import __version__
-from threadkeep.app import create_app
+from threadkeep.app import POSTGRES, create_app
+from threadkeep.errors import ThreadkeepError
 from threadkeep.http.cork import CorkedProtocol
 from threadkeep.settings import BadSettings, Settings
+from threadkeep.supervisor import Line, Supervisor
 
 SECONDS_TO_FINISH = 30
 """How long requests under way have at a stop."""
@@ -39,13 +44,55 @@ def run(settings: Settings) -> int:
         level=logging.INFO, format="time=%(created).3f level=%(levelname)s %(message)s", stream=sys.stderr
     )
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # a start that fails is told below, once
+    if settings.workers > 1 and not settings.database_url.startswith(POSTGRES):
+        raise BadSettings(
+            f"workers is {settings.workers}, but several processes need PostgreSQL: on SQLite it must be 1."
+        )
     listener = listen(settings)
+
+    def greet(key: str | None) -> None:
+        sys.stdout.write(welcome(address_of(listener), key))
+        sys.stdout.flush()
+
+    if settings.workers == 1:
+        return serve(settings, listener, lambda _, key: greet(key))
+    gc.collect()
+    gc.freeze()  # what is loaded is shared by all, as long as nobody touches it
+    work = partial(work_for_parent, settings, listener)
+    return Supervisor(settings.workers, work, greet, listener.close, SECONDS_TO_FINISH + 5).run()
+
+
+Started = Callable[[uvicorn.Server, str | None], None]
+"""Called on the event loop once the server can work, with the key if one was just made."""
+
+
+def work_for_parent(settings: Settings, listener: socket.socket, line: Line) -> int:
+    """One worker of several: serve until told to stop, or until the parent has died."""
+
+    def started(server: uvicorn.Server, key: str | None) -> None:
+        loop = asyncio.get_running_loop()
+
+        def orphaned() -> None:
+            loop.remove_reader(line.parent)
+            server.should_exit = True
+
+        loop.add_reader(line.parent, orphaned)
+        line.ready(key)
+
+    try:
+        return serve(settings, listener, started)
+    except (BadSettings, ThreadkeepError) as problem:
+        print(f"threadkeep: {problem}", file=sys.stderr)
+        return 1
+
+
+def serve(settings: Settings, listener: socket.socket, started: Started) -> int:
+    """Serve in this process until told to stop. As `run` otherwise."""
 
     async def announce(key: str | None) -> None:
         collect_rarely()
         logging.getLogger("uvicorn").setLevel(logging.WARNING)
-        sys.stdout.write(welcome(address_of(listener), key))
-        sys.stdout.flush()
+        started(server, key)
 
     app = create_app(settings, announce)
     config = uvicorn.Config(

@@ -20,6 +20,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
+    workers: Annotated[int, Meta(ge=1, le=64)] = 1
     database_url: str = "sqlite:///data/threadkeep.db"
     database_connections: Annotated[int, Meta(ge=2, le=1000)] = 10
     database_prepared: bool = True
@@ -39,7 +40,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def files_path(self) -> Path:
-        """The directory for blobs."""
+        """The directory for blobs, where they are in one."""
         return local_path("files_url", self.files_url, "file")
 
 

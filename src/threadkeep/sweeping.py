@@ -1,12 +1,15 @@
-"""What is left to do after a deletion was answered: see `storage.sweeps`."""
+"""What is left to do after a deletion was answered, and what time removes: see `storage.sweeps`."""
+
+from functools import partial
 
 from threadkeep.context import Context
 from threadkeep.errors import NoSuchFile
 from threadkeep.files import actions as files
 from threadkeep.files import store as file_rows
+from threadkeep.idempotency import actions as idempotency
 from threadkeep.messages import store as messages
 from threadkeep.storage.database import Transaction
-from threadkeep.storage.sweeps import BLOB, FILE, THREAD, Handler
+from threadkeep.storage.sweeps import BLOB, FILE, THREAD, Handler, Routine
 
 ROWS = 500
 """Messages removed in one transaction, few enough for other writers not to notice."""
@@ -38,3 +41,8 @@ def handlers(context: Context) -> dict[str, Handler]:
         return True
 
     return {THREAD: sweep_thread, BLOB: sweep_blob, FILE: sweep_file}
+
+
+def routines(context: Context) -> list[Routine]:
+    """What is looked after without a plan."""
+    return [partial(idempotency.forget_expired, context)]

@@ -154,9 +154,11 @@ def test_health_and_description_need_no_key(house: House, path: str) -> None:
 
 
 @pytest.mark.promise("auth.revoked-key")
-def test_a_revoked_key_opens_nothing_any_more(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_revoked_key_opens_nothing_any_more(
+    tmp_path_factory: pytest.TempPathFactory, database: str
+) -> None:
     clock = SetClock()
-    with House(tmp_path_factory.mktemp("revoking"), clock=clock) as house:
+    with House(tmp_path_factory.mktemp("revoking"), database, clock=clock) as house:
         revoked, unused, kept = (house.new_key("one project") for _ in range(3))
         assert [status(house, revoked), status(house, kept)] == [200, 200]
         revoke(house, revoked)

@@ -146,10 +146,10 @@ class Shelf(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+def shelf(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[Shelf]:
     clock = SetClock()
     with (
-        House(tmp_path_factory.mktemp("shelf"), clock=clock) as house,
+        House(tmp_path_factory.mktemp("shelf"), database, clock=clock) as house,
         OpenAI(base_url=house.base_url, api_key=house.new_key("shelf"), max_retries=0) as client,
     ):
         yield Shelf(house, clock, client)

@@ -53,10 +53,11 @@ def test_threads_are_paged_like_every_list(http: httpx.Client, ids: list[str]) -
 @pytest.mark.promise("paging.one-second")
 def test_threads_and_files_of_one_second_keep_the_order_of_their_making(
     tmp_path_factory: pytest.TempPathFactory,
+    database: str,
 ) -> None:
     clock = SetClock()
     with (
-        House(tmp_path_factory.mktemp("still"), clock=clock) as house,
+        House(tmp_path_factory.mktemp("still"), database, clock=clock) as house,
         plain(house, house.new_key("still")) as http,
     ):
         form: dict[str, Any] = {"data": {"purpose": "vision"}, "files": {"file": ("x", b"x")}}

@@ -30,11 +30,11 @@ CHANGES: list[tuple[str, dict[str, Any], dict[str, str], dict[str, str]]] = [
 
 
 @pytest.fixture(scope="module")
-def merging(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+def merging(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator[httpx.Client]:
     """A server that merges metadata, and a key for it."""
     directory: Path = tmp_path_factory.mktemp("merging")
     with (
-        House(directory, metadata_update="merge") as house,
+        House(directory, database, metadata_update="merge") as house,
         plain(house, house.new_key("merging")) as client,
     ):
         yield client

@@ -175,9 +175,11 @@ def test_the_sdk_walks_through_all_pages(client: OpenAI, http: httpx.Client, lim
 
 
 @pytest.mark.promise("paging.one-second")
-def test_messages_of_one_second_keep_insertion_order(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_messages_of_one_second_keep_insertion_order(
+    tmp_path_factory: pytest.TempPathFactory, database: str
+) -> None:
     with (
-        House(tmp_path_factory.mktemp("still"), clock=SetClock()) as house,
+        House(tmp_path_factory.mktemp("still"), database, clock=SetClock()) as house,
         OpenAI(base_url=house.base_url, api_key=house.new_key("still"), max_retries=0) as client,
     ):
         thread_id = client.beta.threads.create().id

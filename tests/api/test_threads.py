@@ -155,9 +155,11 @@ def test_after_deletion_everything_below_is_not_found(client: OpenAI) -> None:
 
 
 @pytest.mark.promise("messages.limit-setting")
-def test_a_server_may_limit_the_messages_of_a_thread(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_server_may_limit_the_messages_of_a_thread(
+    tmp_path_factory: pytest.TempPathFactory, database: str
+) -> None:
     with (
-        House(tmp_path_factory.mktemp("limited"), max_messages_per_thread=2) as house,
+        House(tmp_path_factory.mktemp("limited"), database, max_messages_per_thread=2) as house,
         plain(house, house.new_key("limited")) as http,
     ):
         message = {"role": "user", "content": "x"}

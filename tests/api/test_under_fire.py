@@ -1,7 +1,9 @@
 """Reading while others write. Reference: protocol section 1.4, and 12.4 for deleting while paging."""
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from typing import Any, Literal
 
 import pytest
@@ -50,11 +52,32 @@ def look_back(sdk: OpenAI, thread_id: str, limit: int, writers: list[Future[Ids]
 
 @pytest.mark.promise("paging.under-fire")
 def test_readers_see_every_message_once_and_in_order_while_eight_write(sdk: OpenAI) -> None:
+    under_fire([sdk])
+
+
+@pytest.mark.promise("paging.under-fire", "postgres.many-servers")
+def test_the_same_holds_where_three_servers_share_a_database(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    directory = tmp_path_factory.mktemp("shared")
+    with ExitStack() as stack:
+        houses = [stack.enter_context(House(directory, "postgres")) for _ in range(3)]
+        key = houses[0].new_key("shared")
+        http = stack.enter_context(DefaultHttpxClient(verify=False))
+        under_fire(
+            [OpenAI(base_url=one.base_url, api_key=key, max_retries=0, http_client=http) for one in houses]
+        )
+
+
+def under_fire(clients: list[OpenAI]) -> None:
+    """Write through all of these servers at once, and read from them while that goes on."""
+    sdk = clients[0]
     thread_id = sdk.beta.threads.create().id
+    turns = itertools.cycle(clients)
     with ThreadPoolExecutor(WRITERS + 4) as pool:
-        writers = [pool.submit(write, sdk, thread_id, writer) for writer in range(WRITERS)]
-        forward = [pool.submit(follow, sdk, thread_id, limit, writers) for limit in (3, 20)]
-        backward = [pool.submit(look_back, sdk, thread_id, limit, writers) for limit in (7, 50)]
+        writers = [pool.submit(write, next(turns), thread_id, writer) for writer in range(WRITERS)]
+        forward = [pool.submit(follow, next(turns), thread_id, limit, writers) for limit in (3, 20)]
+        backward = [pool.submit(look_back, next(turns), thread_id, limit, writers) for limit in (7, 50)]
         everyone: list[Future[Any]] = [*writers, *forward, *backward]
         wait(everyone, timeout=60)
 

@@ -89,6 +89,13 @@ class Aim:
         )
 
 
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+    """A server on SQLite: which statuses and shapes there are does not depend on the database."""
+    with House(tmp_path_factory.mktemp("described")) as running:
+        yield running
+
+
 @pytest.fixture
 def aim(house: House, http: httpx.Client, key: str) -> Iterator[Aim]:
     one = Aim(house, http, key)

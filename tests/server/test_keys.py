@@ -19,7 +19,7 @@ def status(house: House, key: str) -> int:
 
 
 @pytest.fixture
-def database(house: House) -> list[str]:
+def flags(house: House) -> list[str]:
     """The flag that names the database of the running server."""
     return ["--database", house.settings.database_url]
 
@@ -34,15 +34,15 @@ def created(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 @pytest.mark.promise("server.keys.create")
-def test_create_prints_the_key_and_nothing_else(database, capsys):
-    assert created(capsys, *database) != created(capsys, *database)
+def test_create_prints_the_key_and_nothing_else(flags, capsys):
+    assert created(capsys, *flags) != created(capsys, *flags)
 
 
 @pytest.mark.promise("server.keys.create")
-def test_a_new_key_opens_its_project_on_the_running_server(house, database, capsys):
-    one = created(capsys, *database, "--project", "of one")
-    same = created(capsys, *database, "--project", "of one")
-    other = created(capsys, *database, "--project", "of another")
+def test_a_new_key_opens_its_project_on_the_running_server(house, flags, capsys):
+    one = created(capsys, *flags, "--project", "of one")
+    same = created(capsys, *flags, "--project", "of one")
+    other = created(capsys, *flags, "--project", "of another")
     thread = httpx.post(house.base_url + "/threads", headers={"Authorization": f"Bearer {one}"}).json()
     seen = [
         httpx.get(f"{house.base_url}/threads/{thread['id']}", headers={"Authorization": f"Bearer {key}"})
@@ -64,21 +64,21 @@ def test_list_shows_every_key_and_no_secret(tmp_path, capsys):
 
 
 @pytest.mark.promise("server.keys.revoke")
-def test_revoke_ends_a_key_at_once_on_the_running_server(house, tmp_path, database, capsys):
-    key = created(capsys, *database, "--project", "to be revoked")
+def test_revoke_ends_a_key_at_once_on_the_running_server(house, tmp_path, flags, capsys):
+    key = created(capsys, *flags, "--project", "to be revoked")
     assert status(house, key) == 200
-    assert main(["keys", "list", *database]) == 0
+    assert main(["keys", "list", *flags]) == 0
     (id,) = re.findall(r"(key_\w{24}) +to be revoked", capsys.readouterr().out)
-    done = command(tmp_path, "keys", "revoke", id, *database)  # a process of its own, as an operator's is
+    done = command(tmp_path, "keys", "revoke", id, *flags)  # a process of its own, as an operator's is
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{id} is revoked.\n", "")
     assert status(house, key) == 401
-    assert main(["keys", "list", *database]) == 0
+    assert main(["keys", "list", *flags]) == 0
     assert re.search(rf"{id} .* revoked\n", capsys.readouterr().out)
 
 
 @pytest.mark.promise("server.keys.revoke")
-def test_revoking_what_is_no_live_key_says_so(database, capsys):
-    assert main(["keys", "revoke", "key_nowhere", *database]) == 1
+def test_revoking_what_is_no_live_key_says_so(flags, capsys):
+    assert main(["keys", "revoke", "key_nowhere", *flags]) == 1
     sentence = "threadkeep: no live key has the id key_nowhere (see `threadkeep keys list`).\n"
     assert capsys.readouterr() == ("", sentence)
 

@@ -1,11 +1,12 @@
 """What storage tests share: an event loop, and a database with one small table."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.postgres import Postgres
 from tests.support.settings import no_settings
 from threadkeep.storage.database import Transaction
 from threadkeep.storage.sqlite import SQLiteDatabase
@@ -53,6 +54,20 @@ async def notebook(tmp_path: Path) -> AsyncIterator[Notebook]:
     opened = await open_notebook(tmp_path / "notes.db")
     yield opened
     await opened.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A server that may be stopped, if it is started again."""
+    own = Postgres()
+    yield own
+    own.close()
+
+
+@pytest.fixture
+def place(postgres: Postgres, tmp_path: Path) -> str:
+    """The name of the database on `postgres` that belongs to the test's directory."""
+    return postgres.of(tmp_path).partition("?")[0].rpartition("/")[2]
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import httpx
 import pytest
 
 from tests.support.waiting import until
-from threadkeep.storage.blobs import CHUNK, UNFINISHED, Blobs, Damaged, Stored
+from threadkeep.errors import FilesUnavailable
+from threadkeep.storage.blobs import CHUNK, UNFINISHED, Blobs, Damaged, Directory, Stored
 
 pytestmark = pytest.mark.anyio
 MIB = 1024 * 1024
@@ -23,7 +24,7 @@ def root(tmp_path) -> Path:
 
 @pytest.fixture
 def blobs(root) -> Blobs:
-    return Blobs(root)
+    return Directory(root)
 
 
 def content_of(size: int) -> bytes:
@@ -37,7 +38,7 @@ async def in_chunks(content: bytes, size: int = 100_003):
 
 
 async def read(blobs: Blobs, stored: Stored) -> bytes:
-    return b"".join([chunk async for chunk in blobs.stream(KEY, stored)])
+    return b"".join([chunk async for chunk in await blobs.open(KEY, stored)])
 
 
 def files_in(root: Path) -> list[str]:
@@ -134,7 +135,7 @@ async def test_damaged_bytes_are_noticed_before_the_last_of_them_is_given_out(bl
     spoil(root / KEY, how)
     given = 0
     with pytest.raises(Damaged):
-        async for chunk in blobs.stream(KEY, stored):
+        async for chunk in await blobs.open(KEY, stored):
             given += len(chunk)
     assert given < size
 
@@ -142,7 +143,9 @@ async def test_damaged_bytes_are_noticed_before_the_last_of_them_is_given_out(bl
 @pytest.mark.promise("files.content.damage-noticed")
 @pytest.mark.parametrize("how", HOWS)
 def test_a_download_of_damaged_bytes_breaks_off(house, http, caplog, how):
-    file = http.post("/v1/files", data={"purpose": "vision"}, files={"file": ("a.bin", content_of(MIB))}).json()
+    file = http.post(
+        "/v1/files", data={"purpose": "vision"}, files={"file": ("a.bin", content_of(MIB))}
+    ).json()
     (path,) = house.settings.files_path.rglob(file["id"])
     spoil(path, how)
     received = b""
@@ -171,3 +174,12 @@ async def test_deleting_removes_what_a_killed_upload_had_written(blobs, root):
     (root / (KEY + UNFINISHED)).write_bytes(b"half of i")
     await blobs.delete(KEY)
     assert files_in(root) == []
+
+
+async def test_a_directory_that_cannot_be_used_is_trouble_and_missing_bytes_are_damage(blobs, root):
+    (root / "proj_2").write_bytes(b"no directory")
+    with pytest.raises(FilesUnavailable):
+        await blobs.put("proj_2/file-1", in_chunks(b"bytes"))
+    with pytest.raises(Damaged):
+        await blobs.open(KEY, Stored(5, ""))
+    assert files_in(root) == ["proj_2"]

@@ -220,7 +220,7 @@ def test_what_a_killed_upload_had_written_is_removed_a_day_later(tmp_path):
         child.kill()
         caller.close()
     assert files_in(files)
-    with House(tmp_path / "data", SetClock(time.time() + 25 * 3600)):
+    with House(tmp_path / "data", clock=SetClock(time.time() + 25 * 3600)):
         until(lambda: not files_in(files))
 
 

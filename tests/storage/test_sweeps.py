@@ -126,7 +126,8 @@ async def test_bytes_of_an_upload_without_a_row_are_removed_after_a_day(context,
     clock.advance(1)
     await swept(sweeper)
     assert blobs_in(context) == 1
-    _, stream = await files.content(context, PROJECT, kept.file_id)
+    file = await files.downloadable(context, PROJECT, kept.file_id)
+    stream = await files.content(context, PROJECT, file, None)
     assert b"".join([chunk async for chunk in stream]) == b"kept"
 
 

@@ -33,7 +33,7 @@ def clock() -> SetClock:
 def house(tmp_path, monkeypatch, clock) -> Iterator[House]:
     """A server of the test's own, which waits only a moment for a lock."""
     monkeypatch.setattr("threadkeep.storage.sqlite.BUSY_MILLISECONDS", 20)
-    with House(tmp_path, clock) as running:
+    with House(tmp_path, clock=clock) as running:
         yield running
 
 

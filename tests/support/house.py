@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import uvicorn
 
+from tests.support import postgres
 from threadkeep.app import create_app, open_database
 from threadkeep.clock import system_clock
 from threadkeep.context import Context
@@ -19,22 +20,42 @@ from threadkeep.settings import Settings
 
 T = TypeVar("T")
 SECONDS_TO_START = 10
+DATABASES = ("sqlite", "postgres")
 
-__all__ = ["House", "Settings", "open_database"]
+__all__ = ["DATABASES", "House", "Settings", "database_url", "open_database"]
+
+
+def database_url(database: str, directory: Path) -> str:
+    """The address of the one database of that kind which belongs to a directory."""
+    if database == "postgres":
+        return postgres.server().of(directory)
+    return f"sqlite:///{directory / 'threadkeep.db'}"
 
 
 class House:
-    """`with House(directory) as house:` serves on `house.address` until the block ends."""
+    """`with House(directory, database) as house:` serves on `house.address` until the block ends.
 
-    def __init__(self, directory: Path, clock: Callable[[], float] = system_clock, **settings: Any) -> None:
+    `database` is one of `DATABASES`; houses in the same directory share it. `settings` go before.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        database: str = "sqlite",
+        *,
+        clock: Callable[[], float] = system_clock,
+        **settings: Any,
+    ) -> None:
         self.directory = directory
-        self.settings = Settings(
-            host="127.0.0.1",
-            port=0,
-            database_url=f"sqlite:///{directory / 'threadkeep.db'}",
-            files_url=f"file:///{directory / 'files'}",
-            **{"access_log": False, **settings},
-        )
+        defaults = {
+            "host": "127.0.0.1",
+            "port": 0,
+            "files_url": f"file:///{directory / 'files'}",
+            "access_log": False,
+        }
+        if "database_url" not in settings:
+            settings["database_url"] = database_url(database, directory)
+        self.settings = Settings(**{**defaults, **settings})
         self.clock = clock
         self._started = threading.Event()
         self._listener = listen(self.settings)

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from threadkeep.context import Context
-from threadkeep.errors import NotDownloadable
+from threadkeep.errors import FilesUnavailable, NotDownloadable
 from threadkeep.files import store
 from threadkeep.files.model import KEPT, File, StoredFile, Upload, blob_key
 from threadkeep.messages import store as messages
 from threadkeep.messages.model import body_of, file_ids_of, message_of
 from threadkeep.storage import sweeps
-from threadkeep.storage.blobs import Stored
+from threadkeep.storage.blobs import Span, Stored
 from threadkeep.storage.database import Transaction
 from threadkeep.threads import store as threads
 
@@ -68,7 +68,10 @@ async def keep(context: Context, receipt: Receipt, filename: str, upload: Upload
 
 async def discard(context: Context, receipt: Receipt) -> None:
     """Remove bytes that turned out unwanted."""
-    await context.blobs.delete(receipt.key)
+    try:
+        await context.blobs.delete(receipt.key)
+    except FilesUnavailable:
+        return  # they go when they count as abandoned: see `receive`
 
     async def work(transaction: Transaction) -> None:
         await sweeps.drop(transaction, sweeps.BLOB, receipt.key)
@@ -84,7 +87,7 @@ async def delete(context: Context, project_id: str, id: str) -> None:
         await store.delete(transaction, project_id, id)
         await detach(transaction, project_id, id)
         await sweeps.drop(transaction, sweeps.FILE, key)
-        await sweeps.plan(transaction, sweeps.BLOB, key, context.now())
+        await sweeps.plan_now(transaction, sweeps.BLOB, key, context.now())
 
     await context.database.write(work)
 
@@ -107,12 +110,18 @@ async def detach(transaction: Transaction, project_id: str, file_id: str) -> Non
     await store.forget_uses_of_file(transaction, file_id)
 
 
-async def content(context: Context, project_id: str, id: str) -> tuple[File, AsyncIterator[bytes]]:
-    """A file and its bytes. Raises `NoSuchFile`, and `NotDownloadable` for purposes that are kept."""
+async def downloadable(context: Context, project_id: str, id: str) -> StoredFile:
+    """A file to give out. Raises `NoSuchFile`, and `NotDownloadable` for purposes that are kept."""
     async with context.database.read() as transaction:
         stored = await store.get(transaction, project_id, id, context.now())
-    file = stored.file
-    if file.purpose in KEPT:
-        raise NotDownloadable(file.purpose)
-    whole = Stored(file.bytes, stored.sha256)
-    return file, context.blobs.stream(blob_key(project_id, id), whole)
+    if stored.file.purpose in KEPT:
+        raise NotDownloadable(stored.file.purpose)
+    return stored
+
+
+async def content(
+    context: Context, project_id: str, stored: StoredFile, span: Span | None
+) -> AsyncIterator[bytes]:
+    """A file's bytes, or a part of them. Raises `FilesUnavailable`."""
+    whole = Stored(stored.file.bytes, stored.sha256)
+    return await context.blobs.open(blob_key(project_id, stored.file.id), whole, span)

@@ -3,11 +3,15 @@
 from collections.abc import AsyncIterator
 from urllib.parse import quote
 
-from threadkeep.errors import BadUpload, TooLarge
+import msgspec
+
+from threadkeep.errors import BadUpload, IdempotencyKeyReused, TooLarge
 from threadkeep.files import actions, store
 from threadkeep.files.model import PURPOSES, File, Upload
 from threadkeep.http.multipart import Data, Event, Field, FileEnd, FileStart, FormEnd, events
+from threadkeep.http.ranges import content_range, span_of
 from threadkeep.http.request import Request, Response
+from threadkeep.idempotency.endpoints import REPLAYED, once
 from threadkeep.paging import Page
 from threadkeep.storage.database import Transaction
 
@@ -43,8 +47,25 @@ async def upload_file(request: Request) -> Response:
             await actions.discard(request.context, receipt)
         raise
     assert receipt is not None
-    file = await actions.keep(request.context, receipt, filename, upload)
-    return request.reply(request.dialect.file(file))
+    return await keep_once(request, receipt, filename, upload)
+
+
+async def keep_once(request: Request, receipt: actions.Receipt, filename: str, upload: Upload) -> Response:
+    """Give received bytes their row; those of a request that was answered before are not needed again."""
+
+    async def keep(request: Request) -> Response:
+        file = await actions.keep(request.context, receipt, filename, upload)
+        return request.reply(request.dialect.file(file))
+
+    content = msgspec.json.encode((upload, filename, receipt.stored.sha256))
+    try:
+        response = await once(request, content, keep)
+    except IdempotencyKeyReused:
+        await actions.discard(request.context, receipt)
+        raise
+    if REPLAYED in response.headers:
+        await actions.discard(request.context, receipt)
+    return response
 
 
 async def data(form: AsyncIterator[Event], limit: int) -> AsyncIterator[bytes]:
@@ -121,13 +142,18 @@ async def delete_file(request: Request) -> Response:
 
 async def download_file(request: Request) -> Response:
     """GET /files/{file_id}/content"""
-    file, chunks = await actions.content(request.context, request.project_id, request.path["file_id"])
+    stored = await actions.downloadable(request.context, request.project_id, request.path["file_id"])
+    size = stored.file.bytes
+    span = span_of(request.headers, size)
+    headers = [(b"content-disposition", disposition(stored.file.filename)), (b"accept-ranges", b"bytes")]
+    if span:
+        headers.append((b"content-range", content_range(span, size)))
     return Response(
-        200,
+        206 if span else 200,
         content_type=b"application/octet-stream",
-        headers=((b"content-disposition", disposition(file.filename)),),
-        stream=chunks,
-        length=file.bytes,
+        headers=tuple(headers),
+        stream=await actions.content(request.context, request.project_id, stored, span),
+        length=span.last - span.first + 1 if span else size,
     )
 
 

@@ -25,6 +25,8 @@ from threadkeep.http.errors import error_response
 from threadkeep.http.public import PUBLIC, PUBLIC_METHODS
 from threadkeep.http.request import ClientGone, Receive, Request, Response
 from threadkeep.http.routes import Operation, tree
+from threadkeep.idempotency.endpoints import once
+from threadkeep.idempotency.model import IdempotencyKey, key_in
 from threadkeep.projects.actions import Keyring
 from threadkeep.settings import BadSettings
 
@@ -164,9 +166,14 @@ class Application:
             required = running.context.settings.require_beta_header and not without_beta
             request.dialect = caller.beta_of(request.headers, required)
         operation = self._route(request, method, path, segments[start:])
+        if b"idempotency-key" in request.headers and method == "POST":
+            target = f"{request.dialect.name} {method} {path}?{request.query_string.decode('latin-1')}"
+            request.idempotency_key = IdempotencyKey(key_in(request.headers[b"idempotency-key"]), target)
         if operation.reads == "json":
             await request.read_body(running.context.settings.max_body_bytes)
             require_json(request)
+        if request.idempotency_key and operation.reads != "form":  # a form is compared once it is read
+            return await once(request, request.body, operation.endpoint)
         return await operation.endpoint(request)
 
     def _route(self, request: Request, method: str, path: str, segments: list[str]) -> Operation:

@@ -3,15 +3,21 @@
 Who asks, in which dialect, and what the path and the query say is settled before an endpoint runs.
 """
 
+import copy
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from threadkeep.context import Context
 from threadkeep.errors import Invalid, Problem, TooLarge
+from threadkeep.idempotency.model import IdempotencyKey
 from threadkeep.metadata import MAX_PAIRS
 from threadkeep.paging import Page, PageQuery
+from threadkeep.storage.database import Transaction
+from threadkeep.storage.within import Within
 from threadkeep.wire.base import Dialect
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -54,6 +60,7 @@ class Request:
         "dialect",
         "headers",
         "id",
+        "idempotency_key",
         "path",
         "project_id",
         "query_string",
@@ -76,6 +83,13 @@ class Request:
         self.path: Mapping[str, str] = {}
         self.body = b""
         self.unread = True
+        self.idempotency_key: IdempotencyKey | None = None
+
+    def within(self, transaction: Transaction) -> "Request":
+        """The same request, with a database whose reads and writes all take part in a transaction."""
+        inner = copy.copy(self)
+        inner.context = msgspec.structs.replace(self.context, database=Within(transaction))
+        return inner
 
     # -------------------------------------------------------------- reading
 

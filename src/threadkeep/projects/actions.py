@@ -1,5 +1,7 @@
 """Making, fixing and revoking keys; and telling whose a secret is."""
 
+import asyncio
+
 from threadkeep.clock import Clock
 from threadkeep.errors import BadKey
 from threadkeep.ids import IdMaker
@@ -24,23 +26,39 @@ class Keyring:
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database, self._clock = database, clock
-        self._known: dict[str, str] = {}
-        self._until = 0.0
+        self._asked: dict[str, asyncio.Task[str | None]] = {}
+        self._since = 0.0
 
     async def project_of(self, secret: str) -> str:
         """The id of the project that `secret` opens. Raises `BadKey`."""
         now = self._clock()
-        if not 0 <= self._until - now <= self.SECONDS:
-            self._known.clear()
-            self._until = now + self.SECONDS
-        project_id = self._known.get(secret)
+        if not 0 <= now - self._since <= self.SECONDS:
+            self._asked.clear()
+            self._since = now
+        asked = self._asked.get(secret)
+        if asked is None:
+            asked = self._asked[secret] = self._look_up(secret)
+        # Whoever comes while the answer is on its way waits for the same one.
+        project_id = asked.result() if asked.done() else await asyncio.shield(asked)
         if project_id is None:
-            async with self._database.read() as transaction:
-                project_id = await store.project_of_secret(transaction, hashed(secret))
-            if project_id is None:
-                raise BadKey(hint_of(secret))
-            self._known[secret] = project_id
+            raise BadKey(hint_of(secret))
         return project_id
+
+    def _look_up(self, secret: str) -> "asyncio.Task[str | None]":
+        asked = self._asked
+
+        async def look_up() -> str | None:
+            async with self._database.read() as transaction:
+                return await store.project_of_secret(transaction, hashed(secret))
+
+        def keep_good_news_only(task: "asyncio.Task[str | None]") -> None:
+            refused = task.cancelled() or task.exception() is not None or task.result() is None
+            if refused and asked.get(secret) is task:
+                del asked[secret]
+
+        task = asyncio.create_task(look_up())
+        task.add_done_callback(keep_good_news_only)
+        return task
 
 
 class Keys:

@@ -38,6 +38,10 @@ class Transaction(Protocol):
         """Keep every other transaction that asks for the same waiting until this one ends."""
         ...
 
+    async def wake(self, channel: str) -> None:
+        """Once this transaction is committed, have whoever listens on `channel` called, in every process."""
+        ...
+
 
 Work = Callable[[Transaction], Awaitable[T]]
 """What is to be written. It awaits nothing but its transaction, and may be run again from its start."""
@@ -81,6 +85,14 @@ class Database(Protocol):
         """Write one row, in one statement with those that arrive beside it where the engine can.
 
         `alone` writes the same row by itself, and raises what is wrong with it.
+        """
+        ...
+
+    def listen(self, channel: str, callback: Callable[[], None]) -> None:
+        """Have `callback` called, on the event loop, after a transaction that woke `channel`.
+
+        A call may come too often, and in trouble not at all: what must happen is also looked for
+        now and then.
         """
         ...
 

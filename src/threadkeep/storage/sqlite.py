@@ -9,7 +9,7 @@ import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -61,6 +61,7 @@ class SQLiteTransaction:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.execute
+        self.woken: set[str] = set()
 
     async def all(self, sql: str, params: Params) -> list[Row]:
         return cast("list[Row]", self._execute(sql, params).fetchall())
@@ -76,6 +77,9 @@ class SQLiteTransaction:
 
     async def alone(self) -> None:
         """Whoever writes is alone already."""
+
+    async def wake(self, channel: str) -> None:
+        self.woken.add(channel)
 
 
 class Reading:
@@ -153,6 +157,7 @@ class SQLiteDatabase:
         self._writing = connect(path, writable=True)
         self._writer = SQLiteTransaction(self._writing)
         self._reader = Reading(connect(path, writable=False), self._loop)
+        self._listeners: list[tuple[str, Callable[[], None]]] = []
         self._collected: list[Item] = []
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._closing = False
@@ -186,6 +191,14 @@ class SQLiteDatabase:
     async def together(self, together: Together, row: tuple[str, ...], alone: Work[None]) -> None:
         await self.write(alone)  # works share a commit anyway
 
+    def listen(self, channel: str, callback: Callable[[], None]) -> None:
+        self._listeners.append((channel, callback))
+
+    def _call(self, woken: set[str]) -> None:
+        for channel, callback in self._listeners:
+            if channel in woken:
+                callback()
+
     def _hand_over(self) -> None:
         """Give the writer all that one turn of the loop has asked for: fewer commits, each for more."""
         batch, self._collected = self._collected, []
@@ -209,6 +222,9 @@ class SQLiteDatabase:
             if batch:
                 self._commit(batch)
                 self._loop.call_soon_threadsafe(settle, batch)
+                if self._writer.woken:
+                    woken, self._writer.woken = self._writer.woken, set()
+                    self._loop.call_soon_threadsafe(self._call, woken)
 
     def _next_batch(self) -> tuple[list[Item], bool]:
         """Everything that has come in so far, at least one work; and whether it is the last batch."""

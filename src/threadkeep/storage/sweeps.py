@@ -1,27 +1,42 @@
 """Deletions that are finished later: planned in the transaction that makes them necessary, so that
 no crash forgets them. Each kind's handler is given by `app`.
+
+Every process sweeps. One that takes an item on puts its due time off first, so that no other takes
+it too; should that one die, the item is due again. Handlers bear being repeated.
 """
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 
 from threadkeep.clock import Clock
+from threadkeep.errors import Unavailable
 from threadkeep.storage.database import Database, Params, Transaction
 
 THREAD, BLOB, FILE = "thread", "blob", "file"
+CHANNEL = "threadkeep_sweeps"
 BATCH = 20
 SECONDS_BETWEEN = 1.0
 SECONDS_TO_RETRY = 60
 """How long something that could not be swept stands aside, so that the others get their turn."""
+SECONDS_CLAIMED = 60
+"""How long an item belongs to the process that took it on; longer than any handler takes."""
 log = logging.getLogger(__name__)
 
 Handler = Callable[[str], Awaitable[bool]]
 """Called with an item; True when nothing of it is left, False to be called again."""
+Routine = Callable[[], Awaitable[bool]]
+"""What is done at every turn without being planned; whether there may be more to do."""
 
 PLAN = """
     INSERT INTO sweeps (kind, item, due_at) VALUES (:kind, :item, :due_at)
     ON CONFLICT (kind, item) DO UPDATE SET due_at = excluded.due_at
+"""
+CLAIM = """
+    UPDATE sweeps SET due_at = :until WHERE kind = :kind AND item = :item AND due_at <= :now
+    RETURNING due_at
 """
 DROP = "DELETE FROM sweeps WHERE kind = :kind AND item = :item"
 DUE = "SELECT kind, item FROM sweeps WHERE due_at <= :now ORDER BY due_at, kind, item LIMIT :rows"
@@ -32,6 +47,12 @@ async def plan(transaction: Transaction, kind: str, item: str, due_at: int) -> N
     await transaction.run(PLAN, {"kind": kind, "item": item, "due_at": due_at})
 
 
+async def plan_now(transaction: Transaction, kind: str, item: str, now: int) -> None:
+    """Have `item` swept as soon as this transaction is committed."""
+    await plan(transaction, kind, item, now)
+    await transaction.wake(CHANNEL)
+
+
 async def drop(transaction: Transaction, kind: str, item: str) -> None:
     """Have `item` not swept after all."""
     await transaction.run(DROP, {"kind": kind, "item": item})
@@ -40,11 +61,19 @@ async def drop(transaction: Transaction, kind: str, item: str) -> None:
 class Sweeper:
     """Carries out what is due, a little at a time, while the server runs."""
 
-    def __init__(self, database: Database, clock: Clock, handlers: Mapping[str, Handler]) -> None:
-        self._database, self._clock, self._handlers = database, clock, handlers
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        handlers: Mapping[str, Handler],
+        routines: Sequence[Routine] = (),
+    ) -> None:
+        self._database, self._clock, self._handlers, self._routines = database, clock, handlers, routines
         self._task: asyncio.Task[None] | None = None
+        self._woken = asyncio.Event()
 
     def start(self) -> None:
+        self._database.listen(CHANNEL, self._woken.set)
         self._task = asyncio.create_task(self._run(), name="sweeper")
 
     async def stop(self) -> None:
@@ -54,28 +83,44 @@ class Sweeper:
 
     async def _run(self) -> None:
         while True:
+            self._woken.clear()
             try:
                 more = await self.sweep()
+            except Unavailable as problem:  # requests say so too; it is tried again
+                log.info("event=sweep_put_off problem=%r", problem)
+                more = False
             except Exception:
                 log.exception("event=sweep_failed")
                 more = False
-            await asyncio.sleep(0 if more else SECONDS_BETWEEN)
+            if more:
+                await asyncio.sleep(0)
+            else:
+                with suppress(TimeoutError):  # some become due by themselves, and a wake-up can be lost
+                    await asyncio.wait_for(self._woken.wait(), SECONDS_BETWEEN)
 
     async def sweep(self) -> bool:
         """Carry out what is due, once; whether there may be more."""
         params: Params = {"now": int(self._clock()), "rows": BATCH}
         async with self._database.read() as transaction:
             due = await transaction.all(DUE, params)
+        random.shuffle(due)  # processes that are woken together begin at different items
         finished = [await self._sweep_one(kind, item) for kind, item in due]
-        return len(due) == BATCH or not all(finished)
+        more = [await routine() for routine in self._routines]
+        return len(due) == BATCH or not all(finished) or any(more)
 
     async def _sweep_one(self, kind: str, item: str) -> bool:
+        """Whether nothing is left to do for this process."""
+        if not await self._claim(kind, item):
+            return True
         try:
             if not await self._handlers[kind](item):
+                await self._put_off(kind, item, 0)
                 return False
+        except Unavailable:
+            raise
         except Exception:
             log.exception("event=sweep_failed kind=%s item=%s", kind, item)
-            await self._put_off(kind, item)
+            await self._put_off(kind, item, SECONDS_TO_RETRY)
             return True
 
         async def work(transaction: Transaction) -> None:
@@ -84,8 +129,17 @@ class Sweeper:
         await self._database.write(work)
         return True
 
-    async def _put_off(self, kind: str, item: str) -> None:
-        due_at = int(self._clock()) + SECONDS_TO_RETRY
+    async def _claim(self, kind: str, item: str) -> bool:
+        now = int(self._clock())
+        params: Params = {"kind": kind, "item": item, "now": now, "until": now + SECONDS_CLAIMED}
+
+        async def work(transaction: Transaction) -> bool:
+            return await transaction.one(CLAIM, params) is not None
+
+        return await self._database.write(work)
+
+    async def _put_off(self, kind: str, item: str, seconds: int) -> None:
+        due_at = int(self._clock()) + seconds
 
         async def work(transaction: Transaction) -> None:
             await plan(transaction, kind, item, due_at)

@@ -77,6 +77,6 @@ async def delete(context: Context, project_id: str, id: str) -> None:
 
     async def work(transaction: Transaction) -> None:
         await store.delete(transaction, project_id, id)
-        await sweeps.plan(transaction, sweeps.THREAD, id, context.now())
+        await sweeps.plan_now(transaction, sweeps.THREAD, id, context.now())
 
     await context.database.write(work)

@@ -54,7 +54,7 @@ class RubraValidationError(Struct, frozen=True):
     detail: list[RubraProblem]
 
 
-REFUSALS = (400, 401, 404, 405, 413, 500, 503)
+REFUSALS = (400, 401, 404, 405, 409, 413, 416, 500, 503)
 """Statuses that every dialect has."""
 OPENAI_ERRORS: Mapping[int, type[Struct]] = dict.fromkeys(REFUSALS, ErrorResponse)
 RUBRA_ERRORS: Mapping[int, type[Struct]] = {**dict.fromkeys(REFUSALS, RubraError), 422: RubraValidationError}

@@ -110,8 +110,36 @@ def not_downloadable(problem: errors.NotDownloadable) -> ErrorReply:
     return envelope(400, f"Not allowed to download files of purpose: {problem.purpose}")
 
 
+def bad_range(problem: errors.BadRange) -> ErrorReply:
+    reply = envelope(
+        416,
+        f"The requested range is not satisfiable: the file has {problem.size} bytes.",
+        code="range_not_satisfiable",
+    )
+    return with_headers(reply, content_range=f"bytes */{problem.size}")
+
+
 def run_active(problem: errors.RunActive) -> ErrorReply:
     return envelope(400, f"Can't add messages to {problem.thread_id} while a run {problem.run_id} is active.")
+
+
+def bad_idempotency_key(problem: errors.BadIdempotencyKey) -> ErrorReply:
+    return envelope(
+        400,
+        f"Invalid 'Idempotency-Key' header: expected 1 to {problem.limit} characters, but got "
+        f"{problem.length} instead.",
+        code="invalid_idempotency_key",
+    )
+
+
+def idempotency_key_reused(problem: errors.IdempotencyKeyReused) -> ErrorReply:
+    reply = envelope(
+        409,
+        f"The idempotency key '{problem.key}' was already used for another request. Send that request again "
+        "as it was, or this one with a key of its own.",
+        code="idempotency_key_reused",
+    )
+    return with_headers(reply, x_should_retry="false")  # the official clients retry other 409s
 
 
 def unknown_route(problem: errors.UnknownRoute) -> ErrorReply:
@@ -138,6 +166,16 @@ def unavailable(_: errors.Unavailable) -> ErrorReply:
     return with_headers(reply, retry_after="1")
 
 
+def files_unavailable(_: errors.FilesUnavailable) -> ErrorReply:
+    reply = envelope(
+        503,
+        "The server cannot reach its file storage just now. Nothing was stored; please retry your request.",
+        type="server_error",
+        code="files_unavailable",
+    )
+    return with_headers(reply, retry_after="1")
+
+
 def internal(problem: errors.InternalError) -> ErrorReply:
     return envelope(
         500,
@@ -160,10 +198,14 @@ COMMON: Mapping[type[errors.ThreadkeepError], Callable[[Any], ErrorReply]] = {
     errors.NoSuchFile: no_such_file,
     errors.BadUpload: bad_upload,
     errors.NotDownloadable: not_downloadable,
+    errors.BadRange: bad_range,
     errors.RunActive: run_active,
+    errors.BadIdempotencyKey: bad_idempotency_key,
+    errors.IdempotencyKeyReused: idempotency_key_reused,
     errors.UnknownRoute: unknown_route,
     errors.WrongMethod: wrong_method,
     errors.Unavailable: unavailable,
+    errors.FilesUnavailable: files_unavailable,
     errors.InternalError: internal,
 }
 """Rows that do not depend on the version; each version adds its own for `Invalid`."""

@@ -17,6 +17,7 @@ from threadkeep.wire.base import Dialect
 
 Json = dict[str, Any]
 JSON, BINARY, FORM = "application/json", "application/octet-stream", "multipart/form-data"
+IDEMPOTENCY = "idempotency_key"
 
 
 class Family(Struct, frozen=True):
@@ -62,7 +63,8 @@ def document(require_beta_header: bool = False, families: Sequence[Family] = (OP
             family.name: parameters.beta_header(list(family.versions), require_beta_header)
             for family in families
             if family.versions
-        },
+        }
+        | {IDEMPOTENCY: parameters.IDEMPOTENCY_KEY},
         "securitySchemes": SECURITY,
     }
     return {
@@ -106,10 +108,13 @@ def described(operation: Operation, family: Family, dialects: list[Dialect], sch
         about["parameters"].append({"$ref": f"#/components/parameters/{family.name}"})
         if len(dialects) < len(family.dialects):
             about["summary"] += f" ({dialects[0].name.rpartition('_')[2]} only)"
+    if operation.method == "POST":
+        about["parameters"].append({"$ref": f"#/components/parameters/{IDEMPOTENCY}"})
     if body := request_body(operation, dialects, schemas):
         about["requestBody"] = body
     about["responses"] = {
         "200": answered(operation, dialects, schemas),
+        **({"206": PART} if operation.name == "download_file" else {}),
         **{
             str(status): {"$ref": f"#/components/responses/{family.name}_{status}"}
             for status in sorted(refused(operation, family, dialects))
@@ -140,12 +145,16 @@ def refused(operation: Operation, family: Family, dialects: list[Dialect]) -> se
     """The other statuses that an operation may answer with."""
     reads, lists = operation.reads != "nothing", operation.name in parameters.QUERIES
     found = {401, 500, 503}
-    if family.versions or operation.name in ("upload_file", "download_file", "create_message"):
+    if family.versions or operation.method == "POST" or operation.name == "download_file":
         found.add(400)
     if "{" in operation.template or operation.reads == "json" or lists:
         found.add(404)
+    if operation.method == "POST":
+        found.add(409)
     if reads:
         found.add(413)
+    if operation.name == "download_file":
+        found.add(416)
     if not family.versions and (reads or lists):
         found.add(422)
     if any(has_other_methods(operation, one) for one in family.dialects if one not in dialects):
@@ -176,6 +185,11 @@ def response(description: str, content: Json) -> Json:
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/RequestId"}},
         "content": content,
     }
+
+
+PART = response(
+    "The part that `Range` asks for.", {BINARY: {"schema": {"type": "string", "format": "binary"}}}
+)
 
 
 def public(name: str, summary: str, schema: Json, *statuses: int) -> Json:

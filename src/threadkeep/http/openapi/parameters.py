@@ -6,6 +6,7 @@ from typing import Any
 from threadkeep.files.endpoints import LONGEST_LIFE, MOST_LISTED, SHORTEST_LIFE
 from threadkeep.files.model import PURPOSES
 from threadkeep.http.request import ORDERS
+from threadkeep.idempotency.model import LONGEST_KEY
 from threadkeep.metadata import MAX_PAIRS
 from threadkeep.paging import PageQuery
 
@@ -78,6 +79,13 @@ def beta_header(values: list[str], required: bool) -> Parameter:
         "description": "The version of the Assistants API that the request and its answer are in.",
     }
 
+
+IDEMPOTENCY_KEY: Parameter = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "pattern": f"^[!-~]{{1,{LONGEST_KEY}}}$"},
+    "description": "The same request with the same key takes effect once and is answered alike for 24 hours.",
+}
 
 UPLOAD = {
     "type": "object",

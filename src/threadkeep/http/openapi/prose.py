@@ -41,8 +41,10 @@ REFUSED = {
     401: "No API key, or one that opens nothing.",
     404: "The project has no such object.",
     405: "The version asked for has this path, but not with this method.",
+    409: "The idempotency key was already used for another request.",
     413: "The body is larger than this server takes.",
+    416: "The file has no bytes in the range that is asked for.",
     422: "The request breaks rules; all of them are listed.",
     500: "A fault of the server; its log has it under the request's id.",
-    503: "The database cannot be reached just now. Nothing was stored; try again.",
+    503: "The database or the file storage cannot be reached just now. Nothing was stored; try again.",
 }

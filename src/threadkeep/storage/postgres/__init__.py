@@ -8,7 +8,9 @@ is asked of the server before anything is said: a commit is never guessed.
 import asyncio
 import logging
 import re
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
@@ -17,15 +19,15 @@ from threadkeep.errors import Unavailable
 from threadkeep.storage.database import Params, Row, Together, Transaction, Work
 from threadkeep.storage.postgres.coalescer import Coalescer
 from threadkeep.storage.postgres.connection import (
-    LOST,
     TROUBLE,
     Backend,
     Connection,
     Pool,
     PostgresOptions,
-    numbered,
+    is_lost,
     unavailable,
 )
+from threadkeep.storage.postgres.listener import Listener
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -59,6 +61,9 @@ class PostgresTransaction:
     async def alone(self) -> None:
         await self._raw.execute(f"SELECT pg_advisory_xact_lock({OUR_LOCK})")
 
+    async def wake(self, channel: str) -> None:
+        await self._all("SELECT pg_notify(:channel, '')", {"channel": channel})
+
     async def define(self, sql: str) -> None:
         # Ids and cursors are compared byte by byte, as they were made.
         await self._raw.execute(re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', sql))
@@ -85,6 +90,8 @@ class PostgresDatabase:
     def __init__(self, options: PostgresOptions) -> None:
         self._pool = Pool(options)
         self._coalescers: dict[str, Coalescer] = {}
+        self._listener = Listener(options)
+        self._prepared = options.prepared
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return Reading(self._pool)
@@ -108,20 +115,17 @@ class PostgresDatabase:
         try:
             async with self._pool.connection() as connection:
                 raw = connection.raw
-                await raw.execute("BEGIN")
+                await connection.begin()
                 result = await work(PostgresTransaction(connection))
                 transaction_id = await raw.fetchval(TRANSACTION_ID)
-                backend = connection.backend if transaction_id else None
+                backend = await connection.behind(transaction_id) if transaction_id else None
                 await raw.execute("COMMIT")
                 return result
         except TROUBLE as problem:
-            asked: Params = {"transaction_id": transaction_id}
-            if (
-                backend
-                and isinstance(problem, LOST)
-                and await recovered(self._pool, backend, IS_COMMITTED, asked)
-            ):
-                return result
+            if backend and is_lost(problem):
+                asked: Params = {"transaction_id": transaction_id, "life": backend.life}
+                if await recovered(self._pool, backend, IS_COMMITTED, asked):
+                    return result
             raise unavailable(problem) from problem
 
     async def together(self, together: Together, row: tuple[str, ...], alone: Work[None]) -> None:
@@ -133,7 +137,9 @@ class PostgresDatabase:
 
     async def _write_many(self, together: Together, rows: list[tuple[str, ...]]) -> set[str]:
         """The keys of the rows that were written."""
-        columns: Params = {name: [row[place] for row in rows] for place, name in enumerate(together.columns)}
+        if not self._prepared:
+            return await self.write(partial(keys_of, together, rows))
+        columns = columns_of(together, rows)
         for _ in range(ATTEMPTS):
             backend = None
             try:
@@ -143,25 +149,49 @@ class PostgresDatabase:
             except CONFLICTS as problem:
                 log.info("event=write_conflict rows=%d problem=%r", len(rows), problem)
             except TROUBLE as problem:
-                if backend and isinstance(problem, LOST):
+                if backend and is_lost(problem):
                     found = await recovered(self._pool, backend, together.which, columns)
                     if found:
                         return {row[0] for row in found}
                 raise unavailable(problem) from problem
+            except (asyncpg.PostgresError, ValueError) as problem:
+                log.warning("event=write_refused rows=%d problem=%r", len(rows), problem)
+                return set()  # one of them is at fault: by itself each meets what is its own
         raise Unavailable("the write met others too often")
 
+    def listen(self, channel: str, callback: Callable[[], None]) -> None:
+        self._listener.add(channel, callback)
+
     async def close(self) -> None:
+        await self._listener.stop()
         for coalescer in self._coalescers.values():
             await coalescer.drain()
         await self._pool.close()
 
 
 TRANSACTION_ID = "SELECT pg_current_xact_id_if_assigned()::text"
-IS_COMMITTED = "SELECT 1 WHERE pg_xact_status(CAST(CAST(:transaction_id AS TEXT) AS xid8)) = 'committed'"
+# A crash takes back the numbers of transactions that had not reached the disk, and gives them out again:
+# after one, a number says nothing about what it once stood for, and asking for it may be an error.
+IS_COMMITTED = """
+    SELECT 1 FROM pg_stat_bgwriter
+    WHERE CASE WHEN CAST(EXTRACT(EPOCH FROM stats_reset) AS TEXT) = :life
+    THEN pg_xact_status(CAST(CAST(:transaction_id AS TEXT) AS xid8)) = 'committed' ELSE FALSE END
+"""
 END_BACKEND = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE pid = :pid AND backend_start = :start
+    WHERE pid = $1 AND backend_start = $2
+    AND ($3::text IS NULL OR backend_xid = $3::text::xid8::xid)
 """
+
+
+def columns_of(together: Together, rows: list[tuple[str, ...]]) -> Params:
+    """Rows as one array a column."""
+    return {name: [row[place] for row in rows] for place, name in enumerate(together.columns)}
+
+
+async def keys_of(together: Together, rows: list[tuple[str, ...]], transaction: Transaction) -> set[str]:
+    """The keys of the rows that this transaction could write."""
+    return {row[0] for row in await transaction.all(together.many, columns_of(together, rows))}
 
 
 async def recovered(pool: Pool, lost: Backend, question: str, params: Params) -> list[Row]:
@@ -174,7 +204,7 @@ async def recovered(pool: Pool, lost: Backend, question: str, params: Params) ->
     while clock() < deadline:
         try:
             async with pool.connection() as connection:
-                await connection.raw.fetch(numbered(END_BACKEND)[0], lost.pid, lost.start)
+                await connection.all_numbered(END_BACKEND, [lost.pid, lost.start, lost.transaction])
                 return await connection.all(question, params)
         except (*TROUBLE, Unavailable) as problem:
             log.info("event=recovering problem=%r", problem)

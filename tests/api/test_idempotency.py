@@ -1,0 +1,306 @@
+"""`Idempotency-Key`: the same request with the same key takes effect once."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import openai
+import pytest
+from openai import OpenAI
+
+from tests.support.clock import SetClock
+from tests.support.errors import answered, refusal
+from tests.support.house import House
+from tests.support.plain import plain
+from tests.support.waiting import until
+
+USER = {"role": "user", "content": "x"}
+FORM: dict[str, Any] = {"data": {"purpose": "vision"}, "files": {"file": ("a", b"x")}}
+MARK = "idempotent-replayed"
+DAY = 24 * 3600
+Post = Callable[..., httpx.Response]
+
+
+def with_key(key: str, **headers: str) -> dict[str, str]:
+    return {"Idempotency-Key": key, **headers}
+
+
+def messages(http: httpx.Client, thread: str) -> list[str]:
+    """The texts of a thread."""
+    page = http.get(f"{thread}/messages?order=asc").json()
+    return [one["content"][0]["text"]["value"] for one in page["data"]]
+
+
+@pytest.fixture
+def thread(http: httpx.Client) -> str:
+    """The path of a thread."""
+    return f"/v1/threads/{http.post('/v1/threads').json()['id']}"
+
+
+def upload(
+    http: httpx.Client, content: bytes = b"x", name: str = "a.txt", purpose: str = "vision"
+) -> httpx.Response:
+    form = {"file": (name, content)}
+    return http.post("/v1/files", headers=with_key("u"), data={"purpose": purpose}, files=form)
+
+
+@pytest.fixture(params=["create thread", "modify thread", "create message", "modify message", "upload"])
+def post(request: pytest.FixtureRequest, http: httpx.Client, thread: str) -> Post:
+    """One of the POSTs there are, to be sent with these headers."""
+    message = f"{thread}/messages/{http.post(f'{thread}/messages', json=USER).json()['id']}"
+    requests: dict[str, tuple[str, dict[str, Any]]] = {
+        "create thread": ("/v1/threads", {"json": {"messages": [USER]}}),
+        "modify thread": (thread, {"json": {"metadata": {"a": "b"}}}),
+        "create message": (f"{thread}/messages", {"json": USER}),
+        "modify message": (message, {"json": {"metadata": {"a": "b"}}}),
+        "upload": ("/v1/files", FORM),
+    }
+    path, sent = requests[request.param]
+    return lambda **headers: http.post(path, headers=headers, **sent)
+
+
+@pytest.mark.promise("idempotency.replay")
+def test_every_post_gives_its_first_answer_again(post: Post) -> None:
+    first = post(**with_key("k"))
+    assert (first.status_code, MARK in first.headers) == (200, False)
+    for _ in range(2):
+        again = post(**with_key("k"))
+        assert answered(again) == answered(first)
+        assert again.content == first.content
+        assert again.headers[MARK] == "true"
+        assert again.headers["x-request-id"] != first.headers["x-request-id"]
+
+
+@pytest.mark.promise("idempotency.replay")
+def test_a_message_sent_twice_is_there_once(http: httpx.Client, thread: str) -> None:
+    answers = [http.post(f"{thread}/messages", json=USER, headers=with_key("k")) for _ in range(3)]
+    assert len({answer.content for answer in answers}) == 1
+    assert messages(http, thread) == ["x"]
+
+
+@pytest.mark.promise("idempotency.replay")
+def test_the_official_client_sends_the_key(client: OpenAI) -> None:
+    def create() -> str:
+        return client.beta.threads.create(extra_headers=with_key("k")).id
+
+    assert create() == create()
+    assert client.beta.threads.create().id != client.beta.threads.create().id
+
+
+@pytest.mark.promise("idempotency.replay")
+def test_the_first_answer_is_given_even_if_the_object_has_changed(http: httpx.Client, thread: str) -> None:
+    first = http.post(f"{thread}/messages", json=USER, headers=with_key("k"))
+    path = f"{thread}/messages/{first.json()['id']}"
+    http.post(path, json={"metadata": {"changed": "yes"}})
+    assert http.post(f"{thread}/messages", json=USER, headers=with_key("k")).content == first.content
+    http.delete(path)
+    assert http.post(f"{thread}/messages", json=USER, headers=with_key("k")).content == first.content
+    assert messages(http, thread) == []
+
+
+# ---------------------------------------------------------------- another request
+
+
+def reused(key: str) -> tuple[int, dict[str, Any]]:
+    message = (
+        f"The idempotency key '{key}' was already used for another request. Send that request again as it "
+        "was, or this one with a key of its own."
+    )
+    return refusal(409, message, None, "idempotency_key_reused")
+
+
+@pytest.mark.promise("idempotency.other-request")
+def test_another_body_path_query_or_dialect_is_refused(http: httpx.Client, thread: str) -> None:
+    assert http.post("/v1/threads", json={}, headers=with_key("k")).status_code == 200
+    for path, body, beta in (
+        ("/v1/threads", {"metadata": {"a": "b"}}, "assistants=v2"),
+        ("/v1/threads?a=b", {}, "assistants=v2"),
+        ("/v1/threads", {}, "assistants=v1"),
+        (thread, {}, "assistants=v2"),
+    ):
+        answer = http.post(path, json=body, headers=with_key("k", **{"OpenAI-Beta": beta}))
+        assert answered(answer) == reused("k")
+        assert answer.headers["x-should-retry"] == "false"
+    answer = http.post("/rubra/threads", json={}, headers=with_key("k"))
+    assert answered(answer) == (409, {"detail": reused("k")[1]["error"]["message"]})
+
+
+@pytest.mark.promise("idempotency.other-request")
+def test_the_official_client_does_not_retry_a_reused_key(house: House, key: str) -> None:
+    with OpenAI(base_url=house.base_url, api_key=key, max_retries=2) as client:
+        client.beta.threads.create(extra_headers=with_key("k"))
+        with pytest.raises(openai.ConflictError) as refused:
+            client.beta.threads.create(metadata={"a": "b"}, extra_headers=with_key("k"))
+    assert refused.value.response.request.headers["x-stainless-retry-count"] == "0"
+
+
+@pytest.mark.promise("idempotency.per-project")
+def test_another_project_has_keys_of_its_own(house: House, http: httpx.Client, other_key: str) -> None:
+    mine = http.post("/v1/threads", headers=with_key("k"))
+    with plain(house, other_key) as other:
+        theirs = other.post("/v1/threads", headers=with_key("k"))
+    assert theirs.status_code == 200
+    assert theirs.json()["id"] != mine.json()["id"]
+
+
+@pytest.mark.promise("idempotency.length")
+@pytest.mark.parametrize("length", [0, 1, 255, 256])
+@pytest.mark.parametrize("path", ["/v1/threads", "/v1/files"])
+def test_a_key_has_1_to_255_characters(http: httpx.Client, path: str, length: int) -> None:
+    answer = http.post(path, headers=with_key("k" * length), **(FORM if path == "/v1/files" else {}))
+    if 1 <= length <= 255:
+        assert answer.status_code == 200
+    else:
+        message = f"Invalid 'Idempotency-Key' header: expected 1 to 255 characters, but got {length} instead."
+        assert answered(answer) == refusal(400, message, None, "invalid_idempotency_key")
+
+
+@pytest.mark.promise("idempotency.posts-only")
+def test_other_methods_take_no_notice_of_the_header(http: httpx.Client, thread: str) -> None:
+    bad = with_key("k" * 256)
+    assert http.get(thread, headers=bad).status_code == 200
+    assert http.delete(thread, headers=bad).status_code == 200
+    assert http.delete(thread, headers=with_key("k")).status_code == 404
+
+
+# ---------------------------------------------------------------- refused requests, and expiry
+
+
+@pytest.mark.promise("idempotency.errors-are-not-kept")
+def test_a_refused_request_leaves_its_key_free(http: httpx.Client, thread: str) -> None:
+    path = f"{thread}/messages"
+    for _ in range(2):
+        assert http.post(path, json={"role": "user"}, headers=with_key("k")).status_code == 400
+        named = {**USER, "attachments": [{"file_id": "file-x"}]}
+        assert http.post(path, json=named, headers=with_key("k")).status_code == 404
+    answer = http.post(path, json=USER, headers=with_key("k"))
+    assert (answer.status_code, MARK in answer.headers) == (200, False)
+    assert messages(http, thread) == ["x"]
+
+
+def keys_kept(house: House) -> int:
+    async def count() -> int:
+        async with house.context.database.read() as transaction:
+            row = await transaction.one("SELECT COUNT(*) FROM idempotency_keys", {})
+            assert row
+            return int(row[0])
+
+    return house.call(count)
+
+
+@pytest.mark.promise("idempotency.kept-for-a-day")
+def test_a_key_is_free_again_after_24_hours(tmp_path: Path, database: str) -> None:
+    clock = SetClock()
+    with House(tmp_path, database, clock=clock) as house, plain(house, house.new_key("p")) as http:
+
+        def create(**body: Any) -> httpx.Response:
+            return http.post("/v1/threads", json=body, headers=with_key("k"))
+
+        first = create()
+        clock.advance(DAY - 1)
+        assert create().content == first.content
+        clock.advance(1)
+        second = create(metadata={"another": "body"})
+        assert (second.status_code, MARK in second.headers) == (200, False)
+        assert create(metadata={"another": "body"}).content == second.content
+        clock.advance(DAY)
+        until(lambda: keys_kept(house) == 0)
+
+
+# ---------------------------------------------------------------- at the same time
+
+
+@pytest.mark.promise("idempotency.waits")
+def test_requests_that_arrive_together_take_effect_once(post: Post) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda _: post(**with_key("k")), range(16)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert [MARK in answer.headers for answer in answers].count(False) == 1
+
+
+@pytest.fixture
+def two_houses(tmp_path: Path) -> Iterator[tuple[House, House]]:
+    """Two servers on one PostgreSQL."""
+    with House(tmp_path, "postgres") as one, House(tmp_path, "postgres") as other:
+        yield one, other
+
+
+@pytest.mark.promise("idempotency.waits")
+def test_two_servers_do_once_what_both_are_asked(two_houses: tuple[House, House]) -> None:
+    one, other = two_houses
+    key = one.new_key("p")
+    with plain(one, key) as here, plain(other, key) as there, ThreadPoolExecutor(8) as pool:
+        thread = f"/v1/threads/{here.post('/v1/threads').json()['id']}"
+
+        def send(number: int) -> httpx.Response:
+            body = {"role": "user", "content": str(number // 8)}
+            headers = with_key(str(number // 8))
+            return (here, there)[number % 2].post(f"{thread}/messages", json=body, headers=headers)
+
+        answers = list(pool.map(send, range(160)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert sorted(messages(here, thread)) == sorted(map(str, range(20)))
+
+
+WAITING = """
+    SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()
+"""
+
+
+@pytest.mark.promise("idempotency.waits")
+def test_a_request_waits_for_the_same_one_on_another_server(two_houses: tuple[House, House]) -> None:
+    one, other = two_houses
+    key = one.new_key("p")
+    with plain(one, key) as here, plain(other, key) as there, ThreadPoolExecutor(2) as pool:
+        thread = f"/v1/threads/{here.post('/v1/threads').json()['id']}"
+        outsider = one.call(lambda: asyncpg.connect(one.settings.database_url))
+        one.call(lambda: outsider.execute("BEGIN; SELECT 1 FROM threads FOR UPDATE"))
+
+        def send(http: httpx.Client) -> httpx.Response:
+            return http.post(f"{thread}/messages", json=USER, headers=with_key("k"))
+
+        answers = [pool.submit(send, here)]
+        until(
+            lambda: one.call(lambda: outsider.fetchval(WAITING)) == 1
+        )  # for the thread, with the key claimed
+        answers.append(pool.submit(send, there))
+        until(lambda: one.call(lambda: outsider.fetchval(WAITING)) == 2)
+        one.call(lambda: outsider.execute("COMMIT"))
+        one.call(outsider.close)
+        first, second = (answer.result() for answer in answers)
+        assert (first.status_code, MARK in first.headers) == (200, False)
+        assert (second.content, second.headers[MARK]) == (first.content, "true")
+        assert messages(here, thread) == ["x"]
+
+
+# ---------------------------------------------------------------- uploads
+
+
+def blobs(house: House) -> int:
+    return sum(path.is_file() for path in house.settings.files_path.rglob("*"))
+
+
+@pytest.mark.promise("idempotency.uploads")
+def test_an_upload_sent_again_leaves_one_file_and_no_other_bytes(house: House, http: httpx.Client) -> None:
+    before = blobs(house)
+    first, again = upload(http), upload(http)
+    assert first.request.headers["content-type"] != again.request.headers["content-type"]
+    assert (again.content, again.headers[MARK]) == (first.content, "true")
+    assert [file["id"] for file in http.get("/v1/files").json()["data"]] == [first.json()["id"]]
+    assert blobs(house) == before + 1
+    assert http.get(f"/v1/files/{first.json()['id']}/content").content == b"x"
+
+
+@pytest.mark.promise("idempotency.uploads")
+@pytest.mark.parametrize("other", [{"content": b"y"}, {"name": "b.txt"}, {"purpose": "batch"}])
+def test_another_file_under_the_same_key_is_refused_and_its_bytes_removed(
+    house: House, http: httpx.Client, other: dict[str, Any]
+) -> None:
+    assert upload(http).status_code == 200
+    before = blobs(house)
+    assert answered(upload(http, **other)) == reused("u")
+    assert blobs(house) == before

@@ -1,0 +1,162 @@
+"""Messages that arrive together become one statement, in which each keeps its place and fails alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import database_url
+from threadkeep.app import open_context
+from threadkeep.clock import system_clock
+from threadkeep.context import Context
+from threadkeep.errors import NotFound, RunActive
+from threadkeep.ids import id_maker
+from threadkeep.messages import actions
+from threadkeep.messages.model import NewMessage, message_of, plain_text
+from threadkeep.messages.store import APPEND_MANY
+from threadkeep.settings import Settings
+from threadkeep.storage.postgres.coalescer import LARGEST_BATCH
+from threadkeep.storage.postgres.connection import Connection
+from threadkeep.threads import actions as threads
+from threadkeep.threads.model import NewThread
+
+pytestmark = [pytest.mark.anyio, pytest.mark.promise("postgres.appends")]
+PROJECT = "proj_1"
+ROUNDS = 25
+EVERY = "SELECT position, id FROM messages WHERE thread_id = :thread_id ORDER BY position"
+
+
+def settings_in(directory: Path) -> Settings:
+    return Settings(
+        database_url=database_url("postgres", directory), files_url=f"file:///{directory / 'files'}"
+    )
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+async def context(settings) -> AsyncIterator[Context]:
+    async with open_context(settings, system_clock, id_maker(system_clock)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def sent(monkeypatch) -> list[str]:
+    """The statements that were sent, as they are."""
+    statements = []
+    send = Connection.all
+
+    async def noting(connection, sql, params):
+        statements.append(sql)
+        return await send(connection, sql, params)
+
+    monkeypatch.setattr(Connection, "all", noting)
+    return statements
+
+
+async def new_thread(context: Context, project: str = PROJECT) -> str:
+    return (await threads.create(context, project, NewThread())).id
+
+
+async def append(context: Context, thread: str, text: str = "x", project: str = PROJECT) -> str:
+    """Append a message; its id."""
+    return message_of(await actions.create(context, project, thread, NewMessage("user", plain_text(text)))).id
+
+
+async def stored(context: Context, thread: str) -> list[tuple[int, str]]:
+    async with context.database.read() as transaction:
+        rows = await transaction.all(EVERY, {"thread_id": thread})
+    return [(row[0], row[1]) for row in rows]
+
+
+def in_line(ids: list[str]) -> list[tuple[int, str]]:
+    """These messages at the first positions, without a gap."""
+    return [*enumerate(ids, 1)]
+
+
+async def test_what_arrives_together_is_one_statement_in_the_order_of_arrival(context, sent):
+    one, other = await new_thread(context), await new_thread(context)
+    sent.clear()
+    ids = await asyncio.gather(*(append(context, (one, other)[number % 3 == 0]) for number in range(60)))
+    assert sent == [APPEND_MANY]
+    assert await stored(context, one) == in_line([id for number, id in enumerate(ids) if number % 3])
+    assert await stored(context, other) == in_line(ids[::3])
+
+
+async def test_a_lone_message_is_one_statement_and_waits_for_no_timer(context, sent):
+    thread = await new_thread(context)
+    sent.clear()
+    task = asyncio.create_task(append(context, thread))
+    for _ in range(4):  # turns of the loop, none of which takes any time
+        await asyncio.sleep(0)
+    assert sent == [APPEND_MANY]
+    assert await stored(context, thread) == in_line([await task])
+
+
+async def test_a_crowd_is_written_in_few_statements_without_a_gap(context, sent):
+    thread = await new_thread(context)
+    sent.clear()
+    ids = await asyncio.gather(*(append(context, thread) for _ in range(2 * LARGEST_BATCH + 1)))
+    assert sent == [APPEND_MANY] * 3
+    rows = await stored(context, thread)
+    assert [position for position, _ in rows] == [*range(1, len(ids) + 1)]
+    assert sorted(id for _, id in rows) == sorted(ids)
+
+
+async def test_one_bad_item_fails_alone(context):
+    good, busy = await new_thread(context), await new_thread(context)
+    foreign = await new_thread(context, "proj_2")
+
+    async def begin_run(transaction):
+        await transaction.run("UPDATE threads SET active_run_id = 'run_1' WHERE id = :id", {"id": busy})
+
+    await context.database.write(begin_run)
+    wanted = [good, "thread_x", good, foreign, good, busy, "thread_\0", good]
+    answers = await asyncio.gather(*(append(context, thread) for thread in wanted), return_exceptions=True)
+    refused = {thread: answer for thread, answer in zip(wanted, answers, strict=True) if thread != good}
+    assert [type(refused[thread]) for thread in ("thread_x", foreign, "thread_\0")] == [NotFound] * 3
+    assert isinstance(refused[busy], RunActive)
+    ids = [answer for answer in answers if isinstance(answer, str)]
+    assert await stored(context, good) == in_line(ids)
+    assert [await stored(context, thread) for thread in (foreign, busy)] == [[], []]
+
+
+async def test_a_statement_that_one_item_spoils_is_taken_apart(context, monkeypatch, sent):
+    thread = await new_thread(context)
+    monkeypatch.setattr("threadkeep.storage.postgres.connection.held", lambda value: value)
+    sent.clear()
+    one, problem, other = await asyncio.gather(
+        append(context, thread), append(context, "thread_\0"), append(context, thread), return_exceptions=True
+    )
+    assert sent.count(APPEND_MANY) == 1
+    assert isinstance(problem, Exception)
+    assert sorted(id for _, id in await stored(context, thread)) == sorted([str(one), str(other)])
+
+
+async def test_two_that_append_to_the_same_threads_in_opposite_order_never_meet_in_a_deadlock(
+    settings, caplog
+):
+    caplog.set_level("INFO", "threadkeep")
+    async with AsyncExitStack() as stack:
+        one, other = [
+            await stack.enter_async_context(open_context(settings, system_clock, id_maker(system_clock)))
+            for _ in range(2)
+        ]
+        lines = [await new_thread(one) for _ in range(6)]
+
+        async def write(context: Context, order: list[str]) -> None:
+            for _ in range(ROUNDS):
+                await asyncio.gather(*(append(context, thread) for thread in order for _ in range(3)))
+
+        await asyncio.gather(
+            write(one, lines), write(other, lines[::-1]), write(other, lines[3:] + lines[:3])
+        )
+        for thread in lines:
+            rows = await stored(one, thread)
+            assert [position for position, _ in rows] == [*range(1, 9 * ROUNDS + 1)]
+    assert "write_conflict" not in caplog.text

@@ -1,0 +1,148 @@
+"""A PostgreSQL that cannot be used: told as what it is, nothing stored, and over when the cause is over."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncpg
+import pytest
+
+from tests.storage.test_trouble import OVER
+from tests.support.house import House
+from tests.support.postgres import Postgres
+from tests.support.waiting import until
+
+pytestmark = pytest.mark.promise("postgres.trouble")
+MESSAGE = {"role": "user", "content": "x"}
+RUBRA_OVER = {"detail": OVER["error"]["message"]}
+CONNECTIONS = 3
+
+
+@pytest.fixture
+def house(tmp_path, postgres) -> Iterator[House]:
+    with House(tmp_path, database_url=postgres.of(tmp_path), database_connections=CONNECTIONS) as running:
+        yield running
+
+
+class Down:
+    """The server is not there."""
+
+    def __init__(self, postgres: Postgres, _: str) -> None:
+        self.postgres = postgres
+        postgres.stop()
+
+    def end(self) -> None:
+        self.postgres.start()
+
+
+class ReadOnly:
+    """The database takes no writes, as after a failover to a copy."""
+
+    def __init__(self, postgres: Postgres, place: str) -> None:
+        self.postgres, self.place = postgres, place
+        self._set("on")
+
+    def end(self) -> None:
+        self._set("off")
+
+    def _set(self, value: str) -> None:
+        """For all connections, which are therefore made anew."""
+        self.postgres.execute(f'ALTER DATABASE "{self.place}" SET default_transaction_read_only = {value}')
+        self.postgres.execute(
+            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{self.place}'"
+        )
+
+
+FULL = """
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+    'BEGIN RAISE EXCEPTION USING ERRCODE = ''disk_full''; END'
+"""
+
+
+class FullDisk:
+    """No table may grow."""
+
+    def __init__(self, postgres: Postgres, place: str) -> None:
+        self.postgres, self.place = postgres, place
+        postgres.execute(FULL, place)
+        for table in ("messages", "threads"):
+            postgres.execute(
+                f"CREATE TRIGGER full_disk BEFORE INSERT ON {table} EXECUTE FUNCTION full_disk()", place
+            )
+
+    def end(self) -> None:
+        self.postgres.execute("DROP FUNCTION full_disk CASCADE", self.place)
+
+
+@pytest.mark.parametrize("trouble", [Down, ReadOnly, FullDisk])
+def test_a_write_that_cannot_be_made_answers_503_in_the_callers_dialect(
+    postgres, place, house, key, http, trouble
+):
+    thread = http.post("/v1/threads").json()["id"]
+    messages = f"/v1/threads/{thread}/messages"
+    cause = trouble(postgres, place)
+    v1 = {"OpenAI-Beta": "assistants=v1"}
+    for path, body in ((messages, MESSAGE), ("/v1/threads", {})):
+        for headers in ({}, v1):
+            refused = http.post(path, json=body, headers=headers)
+            assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+            assert refused.json() == OVER
+    refused = http.post(f"/rubra/threads/{thread}/messages", json=MESSAGE)
+    assert (refused.status_code, refused.headers["retry-after"], refused.json()) == (503, "1", RUBRA_OVER)
+    cause.end()
+    until(lambda: http.post(messages, json=MESSAGE).status_code == 200)
+    assert len(http.get(messages).json()["data"]) == 1
+
+
+def test_health_goes_on_and_readiness_says_why_while_the_server_is_down(postgres, place, house, http):
+    assert http.get("/readyz").status_code == 200
+    cause = Down(postgres, place)
+    told = http.get("/readyz")
+    assert (told.status_code, told.headers["retry-after"], told.json()) == (503, "1", OVER)
+    assert http.get("/v1/threads").json() == OVER
+    assert http.get("/healthz").status_code == 200
+    cause.end()
+    until(lambda: http.get("/readyz").status_code == 200)
+    assert http.get("/v1/threads").status_code == 200
+
+
+@pytest.mark.parametrize("trouble", [ReadOnly, FullDisk])
+def test_reads_go_on_while_nothing_can_be_written(postgres, place, house, http, trouble):
+    thread = http.post("/v1/threads", json={"messages": [MESSAGE]}).json()["id"]
+    cause = trouble(postgres, place)
+    until(lambda: http.get("/readyz").status_code == 200)
+    assert len(http.get(f"/v1/threads/{thread}/messages").json()["data"]) == 1
+    cause.end()
+
+
+class Blocked:
+    """Another program holds a table for itself."""
+
+    def __init__(self, house: House) -> None:
+        self.house = house
+        house.call(self._begin)
+
+    async def _begin(self) -> None:
+        self.other = await asyncpg.connect(self.house.settings.database_url)
+        await self.other.execute("BEGIN")
+        await self.other.execute("LOCK TABLE messages")
+
+    def end(self) -> None:
+        self.house.call(self.other.close)
+
+
+def test_a_pool_without_a_free_connection_answers_503(house, http, monkeypatch):
+    messages = f"/v1/threads/{http.post('/v1/threads').json()['id']}/messages"
+    cause = Blocked(house)
+    pool = house.context.database._pool
+    with ThreadPoolExecutor(CONNECTIONS) as threads:
+        waiting = [threads.submit(http.get, messages, timeout=30) for _ in range(CONNECTIONS)]
+        until(pool._places.locked)
+        monkeypatch.setattr("threadkeep.storage.postgres.connection.SECONDS_FOR_A_CONNECTION", 0.02)
+        for refused in (http.get("/v1/threads"), http.post("/v1/threads"), http.post(messages, json=MESSAGE)):
+            assert (refused.status_code, refused.headers["retry-after"], refused.json()) == (503, "1", OVER)
+        assert http.get("/readyz").status_code == 503
+        monkeypatch.undo()
+        cause.end()
+        assert [one.result().status_code for one in waiting] == [200] * CONNECTIONS
+    assert http.post(messages, json=MESSAGE).status_code == 200
+    assert len(http.get(messages).json()["data"]) == 1
