@@ -22,7 +22,8 @@ class Workshop:
     def __init__(self, directory: Path) -> None:
         self._runner = asyncio.Runner()
         settings = Settings(
-            database_url=f"sqlite:///{directory / 'threadkeep.db'}", files_url=f"file:///{directory / 'files'}"
+            database_url=f"sqlite:///{directory / 'threadkeep.db'}",
+            files_url=f"file:///{directory / 'files'}",
         )
         self._opening = open_context(settings, system_clock, id_maker(system_clock))
         self.run = self._runner.run
