@@ -15,7 +15,7 @@ PIP_INSTALL = -m pip --disable-pip-version-check install -qq --require-hashes -r
 # Makes `import threadkeep` and the command `threadkeep` work from the checkout; fetches nothing.
 INSTALL_CHECKOUT = -m pip --disable-pip-version-check install -qq --no-index --no-deps --no-build-isolation -e .
 
-.PHONY: help serve demo test lint format bench bench-postgres chaos lock clean
+.PHONY: help serve demo test lint format docs bench bench-postgres chaos lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -38,6 +38,9 @@ lint: $(VENV)/dev.stamp ## check style, format and types
 format: $(VENV)/dev.stamp ## put the code into the form that lint asks for
 	'$(VENV)/bin/ruff' check --fix
 	'$(VENV)/bin/ruff' format
+
+docs: $(VENV)/dev.stamp ## write docs/compatibility.md anew from tests/contract
+	@'$(VENV)/bin/python' -m tests.contract
 
 bench: $(VENV)/dev.stamp ## measure speed and memory (about five minutes)
 	@'$(VENV)/bin/python' -m bench

@@ -75,7 +75,7 @@ def from_file(config: str | None) -> dict[str, Any]:
         return {}
     try:
         return msgspec.toml.decode(path.read_bytes(), type=dict[str, Any])
-    except msgspec.DecodeError as problem:
+    except (msgspec.DecodeError, UnicodeDecodeError, OSError) as problem:
         raise BadSettings(f"The configuration file {path} cannot be read: {problem}.") from problem
 
 

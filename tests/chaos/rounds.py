@@ -13,7 +13,7 @@ from tests.support.postgres import Postgres
 
 PROCESSES, WRITERS = 3, 16
 DATABASE = "chaos"
-MOST_MESSAGES = 150
+MOST_MESSAGES = 100
 """Acknowledged between two blows, at most."""
 FAILURES = 8
 """Seen by writers before PostgreSQL comes back."""

@@ -45,7 +45,7 @@ def ask_around(http: httpx.Client, key: str) -> dict[str, httpx.Response]:
     """Requests in each dialect, with the key in each place, and some that are refused."""
     bearer = {"Authorization": f"Bearer {key}"}
     basic = base64.b64encode(f":{key}".encode()).decode()
-    gateway = {"x-portkey-api-key": key, "x-portkey-trace-id": b'my trace="1"\t\x9b2J'}
+    gateway = {b"x-portkey-api-key": key.encode(), b"x-portkey-trace-id": b'my trace="1"\t\x9b2J'}
     thread = http.post("/v1/threads", headers=bearer, json={})
     path = f"/v1/threads/{thread.json()['id']}/messages"
     file = {"file": ("a.txt", b"some bytes")}
@@ -69,7 +69,9 @@ def resident_mib(process: int) -> float:
     if status.exists():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
         return int(line.split()[1]) / 1024
-    said = subprocess.run(["ps", "-o", "rss=", "-p", str(process)], capture_output=True, text=True, check=True)
+    said = subprocess.run(
+        ["ps", "-o", "rss=", "-p", str(process)], capture_output=True, text=True, check=True
+    )
     return int(said.stdout) / 1024
 
 

@@ -14,7 +14,7 @@ from tests.support.waiting import SECONDS, until
 
 KEY = "sk-key-of-the-stop-test"
 IN_FLIGHT = 8
-SECONDS_TO_STOP = 5
+SECONDS_TO_STOP = 15
 
 
 class HalfSent:

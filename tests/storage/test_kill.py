@@ -79,7 +79,7 @@ class Ledger:
 
 
 class Writer(threading.Thread):
-    """Appends numbered messages, in turn to its own thread and to the shared one, until the server is gone."""
+    """Appends numbered messages, in turn to its own thread and to the shared one, until the server dies."""
 
     def __init__(self, name: str, port: int, ledger: Ledger, number: int) -> None:
         super().__init__(name=name)
@@ -180,7 +180,8 @@ def check_files(child: Child, ledger: Ledger) -> None:
 @pytest.mark.promise("server.kill.answered-files-survive")
 def test_what_was_answered_survives_twenty_kills(tmp_path, capsys):
     choose = random.Random(20260826)
-    ledger, reader, numbers = Ledger(), Reader(), defaultdict(int)
+    ledger, reader = Ledger(), Reader()
+    numbers: dict[str, int] = defaultdict(int)
     for kills in range(KILLS + 1):
         with Child(tmp_path, THREADKEEP_API_KEY=KEY) as child:
             if not ledger.threads:
@@ -215,7 +216,9 @@ def test_what_a_killed_upload_had_written_is_removed_a_day_later(tmp_path):
         caller.putheader("Content-Type", "multipart/form-data; boundary=b")
         caller.putheader("Content-Length", str(20_000_000))
         caller.endheaders()
-        caller.send(b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' + b"x" * 100_000)
+        caller.send(
+            b'--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\n' + b"x" * 100_000
+        )
         until(lambda: files_in(files))
         child.kill()
         caller.close()

@@ -4,6 +4,8 @@ import asyncio
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 from tests.support.child import SECONDS, command, environment
 from threadkeep.cli import main
 from threadkeep.storage.migrate import migrate, migrations, pending, statements_of
-from threadkeep.storage.sqlite import SQLiteDatabase
+from threadkeep.storage.sqlite import SQLiteDatabase, connect
 
 MIGRATE = """
 import asyncio, pathlib, sys
@@ -101,6 +103,19 @@ def test_ten_processes_that_start_together_migrate_once(tmp_path):
     said = [one.communicate(timeout=SECONDS) for one in starters]
     assert [errors for _, errors in said if errors] == []
     assert sorted(int(output) for output, _ in said) == [0] * (STARTERS - 1) + [len(migrations())]
+
+
+def test_connections_that_open_a_new_database_together_do_not_refuse_each_other(tmp_path):
+    """Turning a database to WAL knows no waiting of its own; a hundred chances to collide."""
+
+    def open_together(path: Path) -> None:
+        barrier.wait(SECONDS)
+        connect(path, writable=True).close()
+
+    barrier = threading.Barrier(8)
+    with ThreadPoolExecutor(barrier.parties) as pool:
+        for number in range(100):
+            list(pool.map(open_together, [tmp_path / f"{number}.db"] * barrier.parties))
 
 
 @pytest.fixture

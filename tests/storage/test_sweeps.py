@@ -12,6 +12,7 @@ from threadkeep import sweeping
 from threadkeep.app import open_context
 from threadkeep.context import Context
 from threadkeep.files import actions as files
+from threadkeep.files.model import Upload
 from threadkeep.ids import id_maker
 from threadkeep.messages import actions as messages
 from threadkeep.messages.model import Attachment, NewMessage, Tool, message_of, plain_text
@@ -101,7 +102,7 @@ async def test_a_deleted_threads_messages_go_in_steps(context, sweeper, monkeypa
 
 async def test_a_deleted_threads_tombstones_and_file_uses_go_too(context, sweeper):
     receipt = await files.receive(context, PROJECT, content(b"bytes"))
-    file = await files.keep(context, receipt, "a.txt", files.Upload("assistants"))
+    file = await files.keep(context, receipt, "a.txt", Upload("assistants"))
     thread = await threads.create(context, PROJECT, hello(2))
     attached = [Attachment(file.id, [Tool("code_interpreter")])]
     body = await messages.create(
@@ -119,7 +120,7 @@ async def test_a_deleted_threads_tombstones_and_file_uses_go_too(context, sweepe
 async def test_bytes_of_an_upload_without_a_row_are_removed_after_a_day(context, sweeper, clock):
     await files.receive(context, PROJECT, content(b"abandoned"))
     kept = await files.receive(context, PROJECT, content(b"kept"))
-    await files.keep(context, kept, "a.txt", files.Upload("vision"))
+    await files.keep(context, kept, "a.txt", Upload("vision"))
     clock.advance(DAY - 1)
     await swept(sweeper)
     assert blobs_in(context) == 2
@@ -133,7 +134,7 @@ async def test_bytes_of_an_upload_without_a_row_are_removed_after_a_day(context,
 
 async def test_a_deleted_files_bytes_are_removed(context, sweeper):
     receipt = await files.receive(context, PROJECT, content(b"bytes"))
-    await files.keep(context, receipt, "a.txt", files.Upload("vision"))
+    await files.keep(context, receipt, "a.txt", Upload("vision"))
     await files.delete(context, PROJECT, receipt.file_id)
     await swept(sweeper)
     assert blobs_in(context) == 0
@@ -143,7 +144,7 @@ async def test_a_deleted_files_bytes_are_removed(context, sweeper):
 @pytest.mark.promise("files.expiry.bytes-removed")
 async def test_a_file_goes_when_it_expires(context, sweeper, clock):
     receipt = await files.receive(context, PROJECT, content(b"bytes"))
-    await files.keep(context, receipt, "a.txt", files.Upload("vision", expires_after=3600))
+    await files.keep(context, receipt, "a.txt", Upload("vision", expires_after=3600))
     clock.advance(3599)
     await swept(sweeper)
     assert (await rows(context, "files"), blobs_in(context)) == ({"files": 1}, 1)
@@ -156,7 +157,7 @@ async def test_a_file_goes_when_it_expires(context, sweeper, clock):
 
 async def test_deleting_a_file_before_it_expires_calls_its_expiry_off(context, sweeper, clock):
     receipt = await files.receive(context, PROJECT, content(b"bytes"))
-    await files.keep(context, receipt, "a.txt", files.Upload("vision", expires_after=3600))
+    await files.keep(context, receipt, "a.txt", Upload("vision", expires_after=3600))
     await files.delete(context, PROJECT, receipt.file_id)
     await swept(sweeper)
     assert await rows(context, "files", "sweeps") == {"files": 0, "sweeps": 0}

@@ -16,7 +16,8 @@ from threadkeep.errors import Unavailable
 PAGE = 4096
 OVER = {
     "error": {
-        "message": "The server cannot reach its database just now. Nothing was stored; please retry your request.",
+        "message": "The server cannot reach its database just now. Nothing was stored; "
+        "please retry your request.",
         "type": "server_error",
         "param": None,
         "code": "database_unavailable",
@@ -130,8 +131,7 @@ def test_reads_go_on_while_nothing_can_be_written(house, http):
 
 def test_readyz_says_that_the_database_cannot_be_read(house):
     assert httpx.get(house.address + "/readyz").status_code == 200
-    reader = house.context.database._reader  # type: ignore[attr-defined]
-    house.call(lambda: closed(reader))
+    house.call(lambda: closed(house.context.database._reader))
     answer = httpx.get(house.address + "/readyz")
     assert (answer.status_code, answer.json()) == (503, OVER)
     assert httpx.get(house.address + "/healthz").status_code == 200

@@ -12,6 +12,7 @@ from tests.support import postgres
 from threadkeep.app import create_app, open_database
 from threadkeep.clock import system_clock
 from threadkeep.context import Context
+from threadkeep.http.cork import CorkedProtocol
 from threadkeep.http.middleware import Application
 from threadkeep.ids import id_maker
 from threadkeep.projects.actions import Keys
@@ -63,7 +64,7 @@ class House:
         self.base_url = self.address + "/v1"
         self.app: Application = create_app(self.settings, self._announce, clock)
         self._server = uvicorn.Server(
-            uvicorn.Config(self.app, http="httptools", lifespan="on", log_config=None, access_log=False)
+            uvicorn.Config(self.app, http=CorkedProtocol, lifespan="on", log_config=None, access_log=False)
         )
         self._thread = threading.Thread(target=self._run, name="house")
 

@@ -23,7 +23,8 @@ class Workshop:
     def __init__(self, directory: Path, database: str) -> None:
         self._runner = asyncio.Runner()
         settings = Settings(
-            database_url=database_url(database, directory), files_url=f"file:///{directory / 'files'}"
+            database_url=database_url(database, directory),
+            files_url=f"file:///{directory / 'files'}",
         )
         self._opening = open_context(settings, system_clock, id_maker(system_clock))
         self.run = self._runner.run

@@ -1,9 +1,81 @@
-"""Ids, also where several threads ask for them: those that make objects in the writer's thread."""
+"""Ids: their form, and their order."""
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.support.clock import SetClock
-from threadkeep.ids import id_maker
+from threadkeep.ids import eight_characters, id_maker
+
+FORM = re.compile(r"msg_[0-9A-Za-z]{24}")
+MANY = 2000
+
+
+@pytest.mark.promise("answers.ids")
+def test_an_id_is_its_prefix_and_24_letters_and_digits():
+    new_id = id_maker(SetClock())
+    assert all(FORM.fullmatch(new_id("msg_")) for _ in range(MANY))
+
+
+def test_ids_of_one_millisecond_differ_and_keep_their_order():
+    new_id = id_maker(SetClock())
+    ids = [new_id("msg_") for _ in range(MANY)]
+    assert ids == sorted(set(ids))
+
+
+@settings(deadline=None, derandomize=True, database=None)
+@given(st.lists(st.one_of(st.floats(-5, 5), st.floats(-0.002, 0.002)), max_size=50))
+def test_every_id_is_greater_than_the_one_before_it_however_the_clock_is_set(steps):
+    clock = SetClock()
+    new_id = id_maker(clock)
+    ids = []
+    for step in steps:
+        clock.advance(step)
+        ids.append(new_id("msg_"))
+    assert ids == sorted(set(ids))
+
+
+def test_ids_of_later_milliseconds_are_greater_in_another_process_too():
+    clock = SetClock()
+    ids = []
+    for _ in range(100):
+        ids.append(id_maker(clock)("msg_"))
+        clock.advance(0.002)
+    assert ids == sorted(ids)
+
+
+def test_two_processes_that_share_a_millisecond_make_different_ids():
+    one, other = id_maker(SetClock()), id_maker(SetClock())
+    assert {one("msg_") for _ in range(MANY)}.isdisjoint({other("msg_") for _ in range(MANY)})
+
+
+def test_the_next_id_cannot_be_told_from_the_one_before_it():
+    """The step between two ids of one millisecond is itself a random number of 64 bits."""
+    steps = set()
+    for _ in range(50):
+        new_id = id_maker(SetClock())
+        first, second = (number_of(new_id("")) for _ in range(2))
+        steps.add(second - first)
+    assert len(steps) == 50
+    assert max(steps) > 2**60
+
+
+def number_of(id: str) -> int:
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    number = 0
+    for character in id:
+        number = number * 62 + digits.index(character)
+    return number
+
+
+@given(st.integers(0, 62**8 - 1))
+@settings(derandomize=True, database=None)
+def test_eight_characters_are_the_number_in_base_62(number):
+    assert len(eight_characters(number)) == 8
+    assert number_of(eight_characters(number)) == number
 
 
 def test_ids_rise_and_are_unique_across_threads() -> None:

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from threadkeep.threads.model import NewThread
 from threadkeep.wire import openai_v1
 
 pytestmark = pytest.mark.promise("lists.every-combination")
+NOWHERE = "msg_000000000000000000000000"
 LIMITS = (1, 2, 3, 100)
 EXAMPLES = 12
 """For each database. They are the same at every run; with a few of them come thousands of pages."""
@@ -113,6 +115,10 @@ class Files:
         return [file.id for file in page.items], page
 
 
+async def no_body() -> dict[str, Any]:
+    return {"type": "http.request"}
+
+
 class MessageFiles(Files):
     """The files of a message, as v1 lists them."""
 
@@ -128,7 +134,7 @@ class MessageFiles(Files):
     async def page(self, query: PageQuery) -> tuple[Ids, Any]:
         asked = {"limit": query.limit, "order": query.order, "after": query.after, "before": query.before}
         text = "&".join(f"{name}={value}" for name, value in asked.items() if value is not None)
-        request = Request("req_1", self.context, openai_v1.DIALECT, {}, text.encode(), lambda: None)  # type: ignore[arg-type]
+        request = Request("req_1", self.context, openai_v1.DIALECT, {}, text.encode(), no_body)
         request.project_id, request.path = self.project, self.path
         answer = json.loads((await list_message_files(request)).body)
         return [file["id"] for file in answer["data"]], Answer(answer)
@@ -175,8 +181,8 @@ def test_a_cursor_that_never_was_is_not_found(workshop: Workshop, kind, cursor):
     async def ask() -> None:
         await listing.make(2)
         with pytest.raises(NotFound) as refused:
-            await listing.page(PageQuery(20, "asc", **{cursor: "msg_000000000000000000000000"}))
-        assert refused.value.id == "msg_000000000000000000000000"
+            await listing.page(msgspec.structs.replace(PageQuery(), **{cursor: NOWHERE}))
+        assert refused.value.id == NOWHERE
 
     workshop.run(ask())
 
@@ -192,7 +198,9 @@ def test_messages_of_one_run_are_paged_like_all(workshop: Workshop, runs):
 
         async def assign(transaction: Any) -> None:
             for id, run in zip(ids, runs, strict=True):
-                await transaction.run("UPDATE messages SET run_id = :run WHERE id = :id", {"run": run, "id": id})
+                await transaction.run(
+                    "UPDATE messages SET run_id = :run WHERE id = :id", {"run": run, "id": id}
+                )
 
         await workshop.context.database.write(assign)
         others = {id for id, run in zip(ids, runs, strict=True) if run != "run_1"}

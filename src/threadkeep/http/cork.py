@@ -7,6 +7,7 @@ spends half the time on sending, and an idle one sends no later.
 
 import asyncio
 from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -57,7 +58,9 @@ def flush(waiting: list[Cork]) -> None:
 class CorkedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol over corked transports."""
 
-    _waiting: ClassVar[list[Cork]] = []  # of the process: it has one loop
+    _waiting: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, list[Cork]]] = WeakKeyDictionary()
+    """What each loop has to flush."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(Cork(transport, self._waiting))  # type: ignore[arg-type]
+        waiting = self._waiting.setdefault(asyncio.get_running_loop(), [])
+        super().connection_made(Cork(transport, waiting))  # type: ignore[arg-type]

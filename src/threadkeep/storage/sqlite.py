@@ -9,6 +9,7 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -46,7 +47,7 @@ def connect(path: Path, *, writable: bool) -> apsw.Connection:
         # Plans do not depend on bound values: else a statement is planned anew at each of its uses,
         # which takes as long as a page itself.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
         if not writable:
@@ -54,6 +55,20 @@ def connect(path: Path, *, writable: bool) -> apsw.Connection:
     except apsw.Error as problem:
         raise Unavailable(f"The database {path} cannot be opened: {problem}.") from problem
     return connection
+
+
+def use_wal(connection: apsw.Connection) -> None:
+    """Write-ahead logging. Connections that turn a new database to it at once refuse each other without
+    the wait that they have for all else, so whoever is refused tries again."""
+    latest = time.monotonic() + BUSY_MILLISECONDS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except apsw.BusyError:
+            if time.monotonic() > latest:
+                raise
+            time.sleep(0.01)
 
 
 class SQLiteTransaction:

@@ -69,6 +69,8 @@ def type_name(value: Json) -> str:
 def walk(kind: inspect.Type, value: Json, path: Path) -> Iterator[Problem]:
     """The problems of `value` as a `kind`."""
     match kind:
+        case inspect.Metadata():  # a type with something to add to its description
+            yield from walk(kind.type, value, path)
         case inspect.UnionType():
             yield from walk_union(kind, value, path)
         case inspect.StructType():
@@ -156,6 +158,8 @@ def expectation(kind: inspect.UnionType) -> str:
 
 
 def plural_name(kind: inspect.Type) -> str:
+    if isinstance(kind, inspect.Metadata):
+        return plural_name(kind.type)
     if isinstance(kind, inspect.ListType):
         inside = kind.item_type
         objects = isinstance(inside, inspect.UnionType | inspect.StructType)
@@ -166,6 +170,8 @@ def plural_name(kind: inspect.Type) -> str:
 def accepts(kind: inspect.Type, value: Json) -> bool:
     """Whether `value` has the JSON type of `kind`, sizes and contents aside."""
     match kind:
+        case inspect.Metadata():
+            return accepts(kind.type, value)
         case inspect.StrType() | inspect.LiteralType():
             return isinstance(value, str)
         case inspect.BoolType():

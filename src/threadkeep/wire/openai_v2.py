@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct
 
 from threadkeep import errors
 from threadkeep.errors import Invalid, Problem
@@ -40,7 +40,7 @@ class SearchStores(Struct, frozen=True, forbid_unknown_fields=True):
     """Stores by id, or (on create only) one to be made."""
 
     vector_store_ids: Annotated[list[str], Meta(max_length=1)] | None = None
-    vector_stores: Annotated[list[dict[str, Any]], NOT_YET] | UnsetType = UNSET
+    vector_stores: Annotated[list[dict[str, Any]], NOT_YET] | None = None
 
 
 class Resources(Struct, frozen=True, forbid_unknown_fields=True):
