@@ -84,7 +84,9 @@ def add_serve(commands: Any) -> None:
     command.add_argument("--host", help="address to listen on (127.0.0.1)")
     command.add_argument("--port", type=int, help="port to listen on (8000; 0 takes a free one)")
     command.add_argument("--workers", type=int, help="processes on the port (1; more need PostgreSQL)")
-    command.add_argument("--files", dest="files_url", metavar="URL", help="file:///directory or s3://bucket/prefix")
+    command.add_argument(
+        "--files", dest="files_url", metavar="URL", help="file:///directory or s3://bucket/prefix"
+    )
     add_storage_flags(command)
     command.set_defaults(run=serve)
 

@@ -15,7 +15,8 @@ from tests.support.s3 import BUCKET, S3, denied, s3
 from tests.support.waiting import until
 from threadkeep.errors import FilesUnavailable
 from threadkeep.settings import BadSettings, Settings
-from threadkeep.storage.blobs import Damaged, Span, Stored
+from threadkeep.span import Span
+from threadkeep.storage.blobs import Damaged, Stored
 from threadkeep.storage.bucket import PART, Bucket, store_at
 from threadkeep.storage.sweeps import SECONDS_TO_RETRY
 

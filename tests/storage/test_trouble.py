@@ -16,8 +16,8 @@ from threadkeep.errors import Unavailable
 PAGE = 4096
 OVER = {
     "error": {
-        "message": "The server cannot reach its database just now. Nothing was stored; "
-        "please retry your request.",
+        "message": "The server cannot reach its database just now, so your request is not confirmed. "
+        "Please retry it; with an Idempotency-Key it takes effect once.",
         "type": "server_error",
         "param": None,
         "code": "database_unavailable",

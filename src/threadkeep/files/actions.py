@@ -10,8 +10,9 @@ from threadkeep.files import store
 from threadkeep.files.model import KEPT, File, StoredFile, Upload, blob_key
 from threadkeep.messages import store as messages
 from threadkeep.messages.model import body_of, file_ids_of, message_of
+from threadkeep.span import Span
 from threadkeep.storage import sweeps
-from threadkeep.storage.blobs import Span, Stored
+from threadkeep.storage.blobs import Stored
 from threadkeep.storage.database import Transaction
 from threadkeep.threads import store as threads
 

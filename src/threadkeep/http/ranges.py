@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 
 from threadkeep.errors import BadRange
-from threadkeep.storage.blobs import Span
+from threadkeep.span import Span
 
 SINGLE = re.compile(rb"bytes=[ \t]*([0-9]{0,30})-([0-9]{0,30})[ \t]*", re.IGNORECASE)
 

@@ -72,6 +72,7 @@ class Keys:
         secret = new_secret()
 
         async def work(transaction: Transaction) -> None:
+            await transaction.alone()  # or two of them might make the same project
             await self._add(transaction, project_name, name, secret)
 
         await self._database.write(work)

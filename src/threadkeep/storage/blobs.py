@@ -20,6 +20,7 @@ from obstore.exceptions import BaseError
 from obstore.store import LocalStore
 
 from threadkeep.errors import FilesUnavailable
+from threadkeep.span import Span
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -37,13 +38,6 @@ class Stored(Struct, frozen=True):
 
     bytes: int
     sha256: str
-
-
-class Span(Struct, frozen=True):
-    """A part of a blob: its first and its last byte, both inside it, counted from 0."""
-
-    first: int
-    last: int
 
 
 class Damaged(Exception):

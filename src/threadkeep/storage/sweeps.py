@@ -87,7 +87,7 @@ class Sweeper:
             try:
                 more = await self.sweep()
             except Unavailable as problem:  # requests say so too; it is tried again
-                log.info("event=sweep_put_off problem=%r", problem)
+                log.debug("event=sweep_put_off problem=%r", problem)
                 more = False
             except Exception:
                 log.exception("event=sweep_failed")

@@ -159,7 +159,8 @@ def wrong_method(problem: errors.WrongMethod) -> ErrorReply:
 def unavailable(_: errors.Unavailable) -> ErrorReply:
     reply = envelope(
         503,
-        "The server cannot reach its database just now. Nothing was stored; please retry your request.",
+        "The server cannot reach its database just now, so your request is not confirmed. Please retry it; "
+        "with an Idempotency-Key it takes effect once.",
         type="server_error",
         code="database_unavailable",
     )

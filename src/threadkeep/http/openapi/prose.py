@@ -46,5 +46,5 @@ REFUSED = {
     416: "The file has no bytes in the range that is asked for.",
     422: "The request breaks rules; all of them are listed.",
     500: "A fault of the server; its log has it under the request's id.",
-    503: "The database or the file storage cannot be reached just now. Nothing was stored; try again.",
+    503: "The database or the file storage cannot be reached just now; try again.",
 }

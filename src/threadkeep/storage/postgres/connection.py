@@ -164,7 +164,7 @@ class Pool:
     async def free(self, connection: Connection, failed: bool) -> None:
         """Take a connection back, out of any transaction that its user left open."""
         try:
-            if failed and connection.raw.is_in_transaction() and not connection.raw.is_closed():
+            if failed and not connection.raw.is_closed() and connection.raw.is_in_transaction():
                 await self._roll_back(connection)
         finally:
             self._give_back(connection)
