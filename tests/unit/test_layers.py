@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "context": {"ground", "interface", "storage"},
     "actions": {"ground", "model", "interface", "storage", "context", "store", "actions"},
     "request": {"ground", "model", "interface", "context", "wire", "request"},
-    "endpoints": {"ground", "model", "interface", "store", "actions", "request"},
+    "endpoints": {"ground", "model", "interface", "store", "actions", "request", "endpoints"},
     "http": {"ground", "model", "context", "wire", "actions", "endpoints", "request", "http"},
 }
 """Each kind of module, and the kinds that it may import: http -> endpoints -> actions -> store -> storage.
