@@ -31,6 +31,7 @@ ROWS_OF = {
     "pairs": "SELECT COUNT(*) FROM thread_metadata",
     "uses": "SELECT COUNT(*) FROM file_uses",
     "files": "SELECT COUNT(*) FROM files",
+    "tombstones": "SELECT COUNT(*) FROM tombstones",
     "sweeps": "SELECT COUNT(*) FROM sweeps",
 }
 
@@ -100,21 +101,28 @@ async def test_a_deleted_threads_messages_go_in_steps(context, sweeper, monkeypa
     }
 
 
-async def test_a_deleted_threads_tombstones_and_file_uses_go_too(context, sweeper):
+async def uploaded(context: Context) -> Attachment:
     receipt = await files.receive(context, PROJECT, content(b"bytes"))
     file = await files.keep(context, receipt, "a.txt", Upload("assistants"))
+    return Attachment(file.id, [Tool("code_interpreter")])
+
+
+async def test_a_deleted_threads_tombstones_and_file_uses_go_too(context, sweeper):
+    """Those of its deleted messages, and of files that were deleted from under its messages."""
+    kept, gone = await uploaded(context), await uploaded(context)
     thread = await threads.create(context, PROJECT, hello(2))
-    attached = [Attachment(file.id, [Tool("code_interpreter")])]
-    body = await messages.create(
-        context, PROJECT, thread.id, NewMessage("user", plain_text("read this"), attached)
-    )
-    await messages.delete(context, PROJECT, thread.id, message_of(body).id)
+    new = NewMessage("user", plain_text("read these"), [kept, gone])
+    deleted = message_of(await messages.create(context, PROJECT, thread.id, new))
+    await messages.create(context, PROJECT, thread.id, new)
+    await files.delete(context, PROJECT, gone.file_id)
+    await messages.delete(context, PROJECT, thread.id, deleted.id)
+    assert await rows(context, "tombstones", "uses") == {"tombstones": 3, "uses": 2}
     await threads.delete(context, PROJECT, thread.id)
     await swept(sweeper)
-    async with context.database.read() as transaction:
-        tombstones = await transaction.all("SELECT parent_id, id FROM tombstones ORDER BY parent_id, id", {})
-    assert tombstones == [(PROJECT, thread.id)]
     assert await rows(context, "messages", "uses", "files") == {"messages": 0, "uses": 0, "files": 1}
+    async with context.database.read() as transaction:
+        left = await transaction.all("SELECT parent_id, id FROM tombstones ORDER BY parent_id, id", {})
+    assert left == [(PROJECT, gone.file_id), (PROJECT, thread.id)]  # for those who page through them
 
 
 async def test_bytes_of_an_upload_without_a_row_are_removed_after_a_day(context, sweeper, clock):
