@@ -186,12 +186,12 @@ async def test_close_commits_what_is_queued(tmp_path):
     notebook = await open_notebook(tmp_path / "notes.db")
     async with writer_held(notebook):
         tasks = await queued(*(notebook.add(f"{number:02}") for number in range(30)))
-        tasks.append(asyncio.create_task(notebook.add("last")))  # asked for, but not handed over yet
-        await asyncio.sleep(0)
-        closing = asyncio.create_task(notebook.close())
+        tasks.append(asyncio.create_task(notebook.add("last")))
+        closing = asyncio.create_task(notebook.close())  # in the same turn: asked for, not handed over yet
         await asyncio.sleep(0)
     await closing
-    assert await asyncio.gather(*tasks) == [*(f"{number:02}" for number in range(30)), "last"]
+    answers = await asyncio.wait_for(asyncio.gather(*tasks), SECONDS)
+    assert answers == [*(f"{number:02}" for number in range(30)), "last"]
     again = await open_notebook(tmp_path / "notes.db")
     assert len(await again.notes()) == 31
     await again.close()

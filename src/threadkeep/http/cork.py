@@ -21,6 +21,7 @@ class Cork:
     def __init__(self, transport: asyncio.Transport, waiting: "list[Cork]") -> None:
         self._transport, self._waiting = transport, waiting
         self._held: list[bytes] = []
+        self.is_closing = transport.is_closing  # asked at every answer
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
