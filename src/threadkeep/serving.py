@@ -18,6 +18,8 @@ from threadkeep.http.cork import CorkedProtocol
 from threadkeep.settings import BadSettings, Settings
 from threadkeep.supervisor import Line, Supervisor
 
+SECONDS_IDLE = 75
+"""How long a connection may wait for its next request: longer than clients do, so that they close first."""
 SECONDS_TO_FINISH = 30
 """How long requests under way have at a stop."""
 BACKLOG = 2048
@@ -106,6 +108,7 @@ def serve(settings: Settings, listener: socket.socket, started: Started) -> int:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
+        timeout_keep_alive=SECONDS_IDLE,
     )
     server = uvicorn.Server(config)
     with suppress(SystemExit):  # uvicorn's way to end a start that failed
