@@ -15,6 +15,22 @@ PREFIX = "THREADKEEP_"
 CONFIG_FILE = "threadkeep.toml"
 
 
+class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
+    """One upstream of models: `[providers.NAME]` in the file. Times are seconds."""
+
+    base_url: Annotated[str, Meta(min_length=1)]
+    api_key: Annotated[str, Meta(min_length=1)] | None = None
+    api_key_env: Annotated[str, Meta(min_length=1)] | None = None
+    kind: Literal["openai", "azure"] = "openai"
+    api_version: str | None = None
+    headers: dict[str, str] = {}
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    context_tokens: Annotated[int, Meta(ge=256)] = 128_000
+    connect_timeout: Annotated[float, Meta(gt=0)] = 10.0
+    read_timeout: Annotated[float, Meta(gt=0)] = 120.0
+    max_retries: Annotated[int, Meta(ge=0, le=20)] = 4
+
+
 class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     """All that can be configured. Sizes are bytes, times seconds."""
 
@@ -31,6 +47,16 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
     max_file_bytes: Annotated[int, Meta(ge=1)] = 512 * 1024 * 1024
     max_messages_per_thread: Annotated[int, Meta(ge=0)] = 0
+    messages_during_run: Literal["refuse", "wait"] = "refuse"
+    run_expires_after: Annotated[int, Meta(ge=1)] = 600
+    run_lease: Annotated[int, Meta(ge=1)] = 15
+    run_poll_hold: Annotated[int, Meta(ge=0, le=300)] = 20
+    max_active_runs: Annotated[int, Meta(ge=1)] = 1000
+    encryption_key: Annotated[str, Meta(min_length=1)] | None = None
+    upstream_base_url: str | None = None
+    upstream_api_key: Annotated[str, Meta(min_length=1)] | None = None
+    providers: dict[str, ProviderSettings] = {}
+    models: dict[str, str] = {}
     access_log: bool = True
 
     @property

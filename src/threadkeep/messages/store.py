@@ -68,11 +68,34 @@ WHICH_ARE_THERE = """
 APPENDED = Together(APPEND_MANY, WHICH_ARE_THERE, ("project_ids", "thread_ids", "ids", "bodies"), key=2)
 
 
-async def insert(transaction: Transaction, thread_id: str, position: int, id: str, body: str) -> None:
+async def insert(
+    transaction: Transaction, thread_id: str, position: int, id: str, body: str, run_id: str | None = None
+) -> None:
     """Put a message at a position that the caller has taken."""
     await transaction.run(
-        INSERT, {"thread_id": thread_id, "position": position, "id": id, "run_id": None, "body": body}
+        INSERT, {"thread_id": thread_id, "position": position, "id": id, "run_id": run_id, "body": body}
     )
+
+
+WAIT = "INSERT INTO waiting_messages (thread_id, id, body) VALUES (:thread_id, :id, :body)"
+WAITING = "SELECT id, body FROM waiting_messages WHERE thread_id = :thread_id ORDER BY id"
+FORGET_WAITING = "DELETE FROM waiting_messages WHERE thread_id = :thread_id"
+TAKE_POSITIONS = """
+    UPDATE threads SET last_position = last_position + :messages WHERE id = :thread_id
+    RETURNING last_position
+"""
+
+
+async def join_waiting(transaction: Transaction, thread_id: str) -> None:
+    """Put the messages that waited for a run to end into the thread, whose row this transaction holds."""
+    waiting = await transaction.all(WAITING, {"thread_id": thread_id})
+    if not waiting:
+        return
+    row = await transaction.one(TAKE_POSITIONS, {"thread_id": thread_id, "messages": len(waiting)})
+    first = (row[0] if row else 0) - len(waiting) + 1
+    for position, (id, body) in enumerate(waiting, start=first):
+        await insert(transaction, thread_id, position, id, body)
+    await transaction.run(FORGET_WAITING, {"thread_id": thread_id})
 
 
 COUNT = "SELECT COUNT(*) FROM messages WHERE thread_id = :thread_id"

@@ -1,0 +1,1 @@
+"""Where models are: chat completions over HTTP, and a demonstration of our own."""

@@ -1,0 +1,1 @@
+"""Runs: executions of an assistant on a thread, and their steps."""

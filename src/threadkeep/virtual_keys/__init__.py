@@ -1,0 +1,1 @@
+"""Virtual keys: names for upstream providers and their secrets."""
