@@ -31,12 +31,16 @@ class FileSearchTool(Struct, frozen=True, tag_field="type", tag="file_search"):
     file_search: FileSearchOptions = FileSearchOptions()
 
 
+def no_parameters() -> dict[str, Any]:
+    return {"type": "object", "properties": {}}
+
+
 class Function(Struct, frozen=True):
     """A function that the client carries out; `parameters` is a JSON schema."""
 
     name: str
     description: str | UnsetType | None = UNSET
-    parameters: dict[str, Any] = {"type": "object", "properties": {}}
+    parameters: dict[str, Any] = msgspec.field(default_factory=no_parameters)
     strict: bool = False
 
 
