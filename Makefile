@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # openai 1.20 and the current openai exclude each other, hence a second environment for the v1 tests.
 VENV_OPENAI_1_20 ?= $(VENV)-openai-1.20
+# The JavaScript client. Where there is no npm, the one test that runs it is left out.
+NODE_CLIENT ?= $(VENV)-node
 UV_VERSION = 0.13.8
 
 # Passed on only if given, so that THREADKEEP_HOST and THREADKEEP_PORT keep their effect.
@@ -15,7 +17,7 @@ PIP_INSTALL = -m pip --disable-pip-version-check install -qq --require-hashes -r
 # Makes `import threadkeep` and the command `threadkeep` work from the checkout; fetches nothing.
 INSTALL_CHECKOUT = -m pip --disable-pip-version-check install -qq --no-index --no-deps --no-build-isolation -e .
 
-.PHONY: help serve demo test lint format docs bench bench-postgres chaos lock clean
+.PHONY: help serve demo test lint format docs bench bench-postgres bench-runs chaos lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -27,8 +29,10 @@ serve: $(VENV)/runtime.stamp ## start the server (PORT=8000 HOST=127.0.0.1)
 demo: $(VENV)/dev.stamp ## see the official client at work against a server of its own
 	@'$(VENV)/bin/python' examples/demo.py
 
-test: $(VENV)/dev.stamp $(VENV_OPENAI_1_20)/openai-1.20.stamp ## run the whole suite (ARGS="-k name")
-	@OPENAI_1_20_PYTHON='$(abspath $(VENV_OPENAI_1_20))/bin/python' '$(VENV)/bin/python' -m pytest -n 2 $(ARGS)
+test: $(VENV)/dev.stamp $(VENV_OPENAI_1_20)/openai-1.20.stamp $(NODE_CLIENT)/openai.stamp ## run the whole suite (ARGS="-k name")
+	@OPENAI_1_20_PYTHON='$(abspath $(VENV_OPENAI_1_20))/bin/python' \
+	    OPENAI_NODE='$(abspath $(NODE_CLIENT))' \
+	    '$(VENV)/bin/python' -m pytest -n 2 $(ARGS)
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	'$(VENV)/bin/ruff' check
@@ -48,6 +52,9 @@ bench: $(VENV)/dev.stamp ## measure speed and memory (about five minutes)
 bench-postgres: $(VENV)/dev.stamp ## the same on PostgreSQL, beside pgbench (SCALE=20000000 also loads so many messages)
 	@'$(VENV)/bin/python' -m bench.postgres $(if $(SCALE),--scale '$(SCALE)')
 
+bench-runs: $(VENV)/dev.stamp ## what streamed runs cost, beside a bare proxy
+	@'$(VENV)/bin/python' -m bench.runs
+
 chaos: $(VENV)/dev.stamp ## kill processes and PostgreSQL under load, and look for what was lost (ROUNDS=20)
 	@'$(VENV)/bin/python' -m tests.chaos $(if $(ROUNDS),--rounds '$(ROUNDS)')
 
@@ -58,10 +65,11 @@ lock: $(VENV)-lock/uv-$(UV_VERSION).stamp ## pin all dependencies anew (UPGRADE=
 	$(COMPILE) pyproject.toml --group build -o requirements.txt
 	$(COMPILE) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	$(COMPILE) --group openai-1-20 -o requirements-openai-1.20.txt
-	@if grep -nE 'https?://|--(extra-)?index' requirements*.txt; then echo 'A lock must not record addresses.'; exit 1; fi
+	@if grep -nE 'https?://|--(extra-)?index' requirements*.txt tests/clients/node/package-lock.json; then \
+	    echo 'A lock must not record addresses.'; exit 1; fi
 
 clean: ## remove environments and caches (never ./data)
-	rm -rf .venv .venv-* dist build bench/latest.json bench/latest-postgres.json
+	rm -rf .venv .venv-* dist build bench/latest.json bench/latest-postgres.json bench/latest-runs.json
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -82,6 +90,13 @@ $(VENV_OPENAI_1_20)/openai-1.20.stamp: requirements-openai-1.20.txt $(VENV_OPENA
 	@echo 'Installing openai 1.20 into $(VENV_OPENAI_1_20)'
 	@'$(VENV_OPENAI_1_20)/bin/python' $(PIP_INSTALL) requirements-openai-1.20.txt
 	@touch '$@'
+
+$(NODE_CLIENT)/openai.stamp: tests/clients/node/package-lock.json
+	@if command -v npm >/dev/null; then \
+	    echo 'Installing the JavaScript client into $(NODE_CLIENT)' \
+	    && mkdir -p '$(NODE_CLIENT)' && cp tests/clients/node/package*.json '$(NODE_CLIENT)' \
+	    && npm ci --prefix '$(NODE_CLIENT)' --ignore-scripts --no-audit --no-fund --silent && touch '$@'; \
+	else echo 'There is no npm: the test with the JavaScript client is left out.'; fi
 
 $(VENV)-lock/uv-$(UV_VERSION).stamp: $(VENV)-lock/bin/python
 	@'$(VENV)-lock/bin/python' -m pip --disable-pip-version-check install -qq 'uv==$(UV_VERSION)'

@@ -1,4 +1,4 @@
-"""Threads, messages and files through the official client.
+"""Threads, messages, files and a streamed run through the official client.
 
 usage: OPENAI_BASE_URL=http://127.0.0.1:8000/v1 OPENAI_API_KEY=sk-... python examples/quickstart.py
 
@@ -13,7 +13,7 @@ import zlib
 
 from openai import NotFoundError, OpenAI
 from openai.types import FileObject
-from openai.types.beta import Thread
+from openai.types.beta import Assistant, Thread
 from openai.types.beta.threads import Message, MessageContent
 from openai.types.beta.threads.message_create_params import MessageCreateParams
 
@@ -33,7 +33,9 @@ def main() -> None:
         add_messages(client, thread, picture, notes)
         read_pages(client, thread)
         modify(client, thread)
-        delete(client, thread, [picture, notes])
+        assistant = create_assistant(client)
+        run(client, thread, assistant)
+        delete(client, thread, assistant, [picture, notes])
 
 
 def upload(client: OpenAI) -> tuple[FileObject, FileObject]:
@@ -115,13 +117,37 @@ def modify(client: OpenAI, thread: Thread) -> None:
     show(message.id, f"metadata {message.metadata}")
 
 
-def delete(client: OpenAI, thread: Thread, files: list[FileObject]) -> None:
-    title("Delete a message, the thread and the files")
+def create_assistant(client: OpenAI) -> Assistant:
+    """`echo` is a model for demonstrations, built into the server: it repeats what the user said last."""
+    title("Create an assistant")
+    assistant = client.beta.assistants.create(model="echo", name="Parrot", instructions="Repeat after me.")
+    show(assistant.id, f"{assistant.name}, on the model {assistant.model}")
+    return assistant
+
+
+def run(client: OpenAI, thread: Thread, assistant: Assistant) -> None:
+    title("Run it on the thread, and see the answer word by word")
+    question = "Is the kettle on?"
+    client.beta.threads.messages.create(thread.id, role="user", content=question)
+    with client.beta.threads.runs.stream(thread_id=thread.id, assistant_id=assistant.id) as stream:
+        pieces = list(stream.text_deltas)
+        finished = stream.get_final_run()
+    show("stream", " | ".join(pieces))
+    show(finished.id, f"{finished.status}, {finished.usage.total_tokens if finished.usage else 0} tokens")
+    newest = client.beta.threads.messages.list(thread.id, limit=1).data[0]
+    show(newest.id, described(newest))
+    if (finished.status, newest.role, "".join(pieces)) != ("completed", "assistant", question):
+        sys.exit("The run did not repeat what was said.")
+
+
+def delete(client: OpenAI, thread: Thread, assistant: Assistant, files: list[FileObject]) -> None:
+    title("Delete a message, the thread, the assistant and the files")
     newest = client.beta.threads.messages.list(thread.id, limit=1).data[0]
     client.beta.threads.messages.delete(newest.id, thread_id=thread.id)
     left = len(list(client.beta.threads.messages.list(thread.id)))
     show(newest.id, f"deleted, {left} messages are left")
     client.beta.threads.delete(thread.id)
+    client.beta.assistants.delete(assistant.id)
     for file in files:
         client.files.delete(file.id)
     try:

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from threadkeep.clock import Clock, system_clock
 from threadkeep.context import Context
+from threadkeep.engine.worker import Engine
 from threadkeep.http.middleware import Application, Running
 from threadkeep.ids import IdMaker, id_maker
 from threadkeep.projects.actions import Keyring, Keys
+from threadkeep.providers.registry import Registry
 from threadkeep.settings import BadSettings, Settings
 from threadkeep.storage.blobs import Blobs, Directory
 from threadkeep.storage.database import Database
@@ -17,6 +19,7 @@ from threadkeep.storage.migrate import migrate
 from threadkeep.storage.sqlite import SQLiteDatabase
 from threadkeep.storage.sweeps import Sweeper
 from threadkeep.sweeping import handlers, routines
+from threadkeep.virtual_keys.actions import Opener, Ring
 
 POSTGRES = ("postgresql://", "postgres://")
 
@@ -48,11 +51,18 @@ def connected(settings: Settings) -> Database:
 
 
 @asynccontextmanager
-async def open_context(settings: Settings, clock: Clock, new_id: IdMaker) -> AsyncIterator[Context]:
-    """Everything that rooms work with."""
+async def open_context(
+    settings: Settings, clock: Clock, new_id: IdMaker, engine: Engine | None = None
+) -> AsyncIterator[Context]:
+    """Everything that rooms work with. Whoever hands an engine in starts and stops it within."""
     blobs = await asyncio.to_thread(opened_blobs, settings)
     async with open_database(settings) as database:
-        yield Context(database, blobs, clock, new_id, settings)
+        providers = Registry(settings, clock, Opener(database, settings))
+        try:
+            runner = engine or Engine(settings, clock)
+            yield Context(database, blobs, clock, new_id, settings, runner, providers)
+        finally:
+            await providers.close()
 
 
 def opened_blobs(settings: Settings) -> Blobs:
@@ -86,15 +96,18 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan() -> AsyncIterator[Running]:
-        async with open_context(settings, clock, new_id) as context:
+        engine = Engine(settings, clock)
+        async with open_context(settings, clock, new_id, engine) as context:
             key = await first_key(Keys(context.database, clock, new_id), settings)
             sweeper = Sweeper(context.database, clock, handlers(context), routines(context))
             sweeper.start()
+            engine.start(context)
             if announce:
                 await announce(key)
             try:
-                yield Running(context, Keyring(context.database, clock))
+                yield Running(context, Keyring(context.database, clock), Ring(context.database, clock))
             finally:
+                await engine.stop()
                 await sweeper.stop()
 
     return Application(lifespan, settings.access_log)

@@ -2,6 +2,8 @@
 
 import argparse
 import asyncio
+import getpass
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -59,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
     add_serve(commands)
     add_keys(commands)
+    add_virtual_keys(commands)
     add_migrate(commands)
     api_command.add_parser(commands)
     return top
@@ -132,10 +135,14 @@ def list_keys(options: argparse.Namespace) -> int:
     for key in with_keys(options, work):
         made = time.strftime("%Y-%m-%d", time.gmtime(key.created_at))
         rows.append((key.id, key.project, key.hint, key.name, made, "revoked" if key.revoked_at else "live"))
+    print_table(rows)
+    return 0
+
+
+def print_table(rows: Sequence[Sequence[str]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-    return 0
 
 
 def revoke_key(options: argparse.Namespace) -> int:
@@ -159,6 +166,96 @@ def with_keys(options: argparse.Namespace, work: Any) -> Any:
     async def connected() -> Any:
         async with open_database(settings_from(options)) as database:
             return await work(Keys(database, system_clock, id_maker(system_clock)))
+
+    return asyncio.run(connected())
+
+
+# ------------------------------------------------------------------ virtual keys
+
+
+def add_virtual_keys(commands: Any) -> None:
+    command = commands.add_parser(
+        "virtual-keys", help="create, list and delete names for providers and their secrets"
+    )
+    actions = command.add_subparsers(title="actions", metavar="ACTION", required=True)
+    create = actions.add_parser(
+        "create",
+        help="store a provider's secret under a name",
+        description="The secret is read from standard input, and asked for at a terminal. "
+        "THREADKEEP_ENCRYPTION_KEY encrypts it.",
+    )
+    create.add_argument("name", help="what requests say in x-portkey-virtual-key")
+    place = create.add_mutually_exclusive_group(required=True)
+    place.add_argument("--provider", dest="place", metavar="NAME", help="a provider of threadkeep.toml")
+    place.add_argument("--base-url", dest="place", metavar="URL", help="where chat completions are served")
+    create.add_argument("--secret-env", metavar="VARIABLE", help="take the secret from the environment")
+    create.set_defaults(run=create_virtual_key)
+    listing = actions.add_parser("list", help="show every virtual key without its secret")
+    listing.set_defaults(run=list_virtual_keys)
+    delete = actions.add_parser("delete", help="end a virtual key at once")
+    delete.add_argument("name", help="its name, as `virtual-keys list` shows it")
+    delete.set_defaults(run=delete_virtual_key)
+    for action in (create, listing, delete):
+        add_storage_flags(action)
+
+
+def create_virtual_key(options: argparse.Namespace) -> int:
+    secret = secret_from(options.secret_env)
+
+    async def work(keys: Any) -> Any:
+        return await keys.create(options.name, options.place, secret)
+
+    key = with_virtual_keys(options, work)
+    print(f"{key.name} leads to {key.place}.")
+    return 0
+
+
+def secret_from(variable: str | None) -> str:
+    """A secret from the environment or standard input; never from an argument, which everybody may see."""
+    if variable is not None:
+        return os.environ.get(variable, "").strip()
+    if sys.stdin.isatty():
+        return getpass.getpass("Secret: ").strip()
+    return sys.stdin.read().strip()
+
+
+def list_virtual_keys(options: argparse.Namespace) -> int:
+    async def work(keys: Any) -> Any:
+        return await keys.list()
+
+    rows = [("NAME", "PROVIDER", "CREATED")]
+    for key in with_virtual_keys(options, work):
+        rows.append((key.name, key.place, time.strftime("%Y-%m-%d", time.gmtime(key.created_at))))
+    print_table(rows)
+    return 0
+
+
+def delete_virtual_key(options: argparse.Namespace) -> int:
+    async def work(keys: Any) -> Any:
+        return await keys.delete(options.name)
+
+    if with_virtual_keys(options, work):
+        print(f"{options.name} is deleted.")
+        return 0
+    print(
+        f"threadkeep: there is no virtual key {options.name} (see `threadkeep virtual-keys list`).",
+        file=sys.stderr,
+    )
+    return 1
+
+
+def with_virtual_keys(options: argparse.Namespace, work: Any) -> Any:
+    """The result of `work`, called with the `VirtualKeys` of the database that the options name."""
+    from threadkeep.app import open_database
+    from threadkeep.clock import system_clock
+    from threadkeep.ids import id_maker
+    from threadkeep.virtual_keys.actions import VirtualKeys
+
+    settings = settings_from(options)
+
+    async def connected() -> Any:
+        async with open_database(settings) as database:
+            return await work(VirtualKeys(database, system_clock, id_maker(system_clock), settings))
 
     return asyncio.run(connected())
 

@@ -73,6 +73,13 @@ class NoSuchFile(NotFound):
         super().__init__("file", id)
 
 
+class NoSuchModel(NotFound):
+    """No provider says that it has a model of this name."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__("model", id)
+
+
 class WrongPrefix(ThreadkeepError):
     """An id in the path that cannot name an object of that kind."""
 
@@ -87,6 +94,54 @@ class RunActive(ThreadkeepError):
     def __init__(self, thread_id: str, run_id: str) -> None:
         super().__init__(thread_id, run_id)
         self.thread_id, self.run_id = thread_id, run_id
+
+
+class ThreadHasActiveRun(ThreadkeepError):
+    """A thread has one run at a time, and this one is not over."""
+
+    def __init__(self, thread_id: str, run_id: str) -> None:
+        super().__init__(thread_id, run_id)
+        self.thread_id, self.run_id = thread_id, run_id
+
+
+class NothingToRun(ThreadkeepError):
+    """Neither the thread nor the instructions say anything that a model could answer."""
+
+    def __init__(self, thread_id: str) -> None:
+        super().__init__(thread_id)
+        self.thread_id = thread_id
+
+
+class RunNotModifiable(ThreadkeepError):
+    """A run is not changed by its client while it is worked."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class RunNotCancellable(ThreadkeepError):
+    """A run that is over cannot be cancelled."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class NoOutputsExpected(ThreadkeepError):
+    """Tool outputs for a run that does not wait for any."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class WrongOutputs(ThreadkeepError):
+    """Tool outputs must be for each of the `expected` calls, once, and for no other."""
+
+    def __init__(self, expected: tuple[str, ...], given: tuple[str, ...]) -> None:
+        super().__init__(expected, given)
+        self.expected, self.given = expected, given
 
 
 class BadUpload(ThreadkeepError):
@@ -139,6 +194,14 @@ class BadKey(ThreadkeepError):
     def __init__(self, hint: str) -> None:
         super().__init__(hint)
         self.hint = hint
+
+
+class UnknownVirtualKey(ThreadkeepError):
+    """A request with a virtual key that the server does not have, while it has others."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
 
 
 class MissingBeta(ThreadkeepError):

@@ -15,6 +15,7 @@ from threadkeep import __version__
 from threadkeep.app import POSTGRES, create_app
 from threadkeep.errors import ThreadkeepError
 from threadkeep.http.cork import CorkedProtocol
+from threadkeep.http.middleware import Application
 from threadkeep.settings import BadSettings, Settings
 from threadkeep.supervisor import Line, Supervisor
 
@@ -88,6 +89,18 @@ def work_for_parent(settings: Settings, listener: socket.socket, line: Line) -> 
         return 1
 
 
+class Server(uvicorn.Server):
+    """Tells the application at once that it stops: streams would else keep it up until they end."""
+
+    def __init__(self, config: uvicorn.Config, app: Application) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._app.drain()
+        await super().shutdown(sockets)
+
+
 def serve(settings: Settings, listener: socket.socket, started: Started) -> int:
     """Serve in this process until told to stop. As `run` otherwise."""
 
@@ -110,7 +123,7 @@ def serve(settings: Settings, listener: socket.socket, started: Started) -> int:
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
         timeout_keep_alive=SECONDS_IDLE,
     )
-    server = uvicorn.Server(config)
+    server = Server(config, app)
     with suppress(SystemExit):  # uvicorn's way to end a start that failed
         server.run(sockets=[listener])
     if app.refusal:

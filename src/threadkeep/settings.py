@@ -15,6 +15,10 @@ PREFIX = "THREADKEEP_"
 CONFIG_FILE = "threadkeep.toml"
 
 
+HeaderName = Annotated[str, Meta(pattern="^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderValue = Annotated[str, Meta(pattern="^[ -~]*$")]
+
+
 class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     """One upstream of models: `[providers.NAME]` in the file. Times are seconds."""
 
@@ -23,7 +27,7 @@ class ProviderSettings(Struct, frozen=True, forbid_unknown_fields=True):
     api_key_env: Annotated[str, Meta(min_length=1)] | None = None
     kind: Literal["openai", "azure"] = "openai"
     api_version: str | None = None
-    headers: dict[str, str] = {}
+    headers: dict[HeaderName, HeaderValue] = {}
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
     context_tokens: Annotated[int, Meta(ge=256)] = 128_000
     connect_timeout: Annotated[float, Meta(gt=0)] = 10.0
@@ -105,8 +109,20 @@ def from_file(config: str | None) -> dict[str, Any]:
         raise BadSettings(f"The configuration file {path} cannot be read: {problem}.") from problem
 
 
-def from_environment(environment: Mapping[str, str]) -> dict[str, str]:
+def from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Tables (`providers`, `models`) stand in their variables as JSON objects."""
     names = Settings.__struct_fields__
-    return {
+    given = {
         name: environment[PREFIX + name.upper()] for name in names if PREFIX + name.upper() in environment
     }
+    return {name: table(name, text) if name in TABLES else text for name, text in given.items()}
+
+
+TABLES = ("providers", "models")
+
+
+def table(name: str, text: str) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(text, type=dict[str, Any])
+    except msgspec.DecodeError as problem:
+        raise BadSettings(f"{PREFIX}{name.upper()} must be a JSON object: {problem}.") from problem

@@ -8,11 +8,14 @@ from threadkeep.files import actions as files
 from threadkeep.files import store as file_rows
 from threadkeep.idempotency import actions as idempotency
 from threadkeep.messages import store as messages
+from threadkeep.runs import store as runs
 from threadkeep.storage.database import Transaction
 from threadkeep.storage.sweeps import BLOB, FILE, THREAD, Handler, Routine
 
 ROWS = 500
 """Messages removed in one transaction, few enough for other writers not to notice."""
+RUNS = 50
+"""Likewise runs, each with its steps."""
 
 
 def handlers(context: Context) -> dict[str, Handler]:
@@ -21,6 +24,8 @@ def handlers(context: Context) -> dict[str, Handler]:
     async def sweep_thread(thread_id: str) -> bool:
         async def work(transaction: Transaction) -> bool:
             if await messages.delete_some(transaction, thread_id, ROWS):
+                return False
+            if await runs.delete_some(transaction, thread_id, RUNS):
                 return False
             await messages.forget_thread(transaction, thread_id)
             await file_rows.forget_uses_of_thread(transaction, thread_id)

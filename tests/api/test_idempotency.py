@@ -47,11 +47,21 @@ def upload(
     return http.post("/v1/files", headers=with_key("u"), data={"purpose": purpose}, files=form)
 
 
-@pytest.fixture(params=["create thread", "modify thread", "create message", "modify message", "upload"])
+@pytest.fixture(
+    params=[
+        "create assistant",
+        "create thread",
+        "modify thread",
+        "create message",
+        "modify message",
+        "upload",
+    ]
+)
 def post(request: pytest.FixtureRequest, http: httpx.Client, thread: str) -> Post:
     """One of the POSTs there are, to be sent with these headers."""
     message = f"{thread}/messages/{http.post(f'{thread}/messages', json=USER).json()['id']}"
     requests: dict[str, tuple[str, dict[str, Any]]] = {
+        "create assistant": ("/v1/assistants", {"json": {"model": "m"}}),
         "create thread": ("/v1/threads", {"json": {"messages": [USER]}}),
         "modify thread": (thread, {"json": {"metadata": {"a": "b"}}}),
         "create message": (f"{thread}/messages", {"json": USER}),

@@ -1,4 +1,4 @@
-"""Metadata of threads and messages, and what modifying does to it. Reference: protocol section 1.5."""
+"""Metadata of threads, messages and assistants, and what modifying does to it. Reference: protocol 1.5."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +41,10 @@ def merging(tmp_path_factory: pytest.TempPathFactory, database: str) -> Iterator
 
 
 def object_with(http: httpx.Client, kind: str, metadata: dict[str, str]) -> str:
-    """The path of a new thread or message with that metadata."""
+    """The path of a new object with that metadata."""
+    if kind == "assistant":
+        made = http.post("/v1/assistants", json={"model": "m", "metadata": metadata}).json()
+        return f"/v1/assistants/{made['id']}"
     thread = http.post("/v1/threads", json={"metadata": metadata if kind == "thread" else {}}).json()
     path = f"/v1/threads/{thread['id']}"
     if kind == "thread":
@@ -50,7 +53,7 @@ def object_with(http: httpx.Client, kind: str, metadata: dict[str, str]) -> str:
     return f"{path}/messages/{http.post(f'{path}/messages', json=body).json()['id']}"
 
 
-KINDS = pytest.mark.parametrize("kind", ["thread", "message"])
+KINDS = pytest.mark.parametrize("kind", ["thread", "message", "assistant"])
 CASES = pytest.mark.parametrize(
     ("body", "replaced", "merged"), [case[1:] for case in CHANGES], ids=[case[0] for case in CHANGES]
 )

@@ -10,8 +10,11 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from tests.api.conftest import Model
 from tests.support.house import House
 from tests.support.plain import plain
+from tests.support.upstream import Call, Say
+from tests.support.waiting import until
 from threadkeep.http.caller import DIALECTS
 from threadkeep.http.routes import OPERATIONS, Operation
 from threadkeep.wire.base import Dialect
@@ -22,15 +25,31 @@ BASES: dict[str, tuple[str, dict[str, str]]] = {
     "rubra": ("/rubra", {}),
 }
 """Where each dialect is spoken, and the header that chooses it."""
-BODIES: dict[str, Any] = {"create_message": {"role": "user", "content": "x"}}
-"""Bodies of operations that need more than an empty object."""
-NAME_NO_OBJECT = {"create_thread", "list_threads", "upload_file", "list_files"}
-"""Operations without an id in their path: each has a test of its own below."""
+BODIES: dict[str, dict[str, Any]] = {
+    "create_message": {"role": "user", "content": "x"},
+    "create_run": {"assistant_id": "{assistant_id}", "instructions": "Hi"},
+    "submit_tool_outputs": {"tool_outputs": [{"tool_call_id": "call_a", "output": "x"}]},
+    "create_assistant_file": {"file_id": "{file_id}"},
+}
+"""Bodies of operations that need more than an empty object; ids as in paths."""
+NAME_NO_OBJECT = {
+    "create_assistant",
+    "list_assistants",
+    "create_thread",
+    "list_threads",
+    "create_thread_and_run",
+    "upload_file",
+    "list_files",
+    "list_models",
+    "retrieve_model",
+}
+"""Operations without the id of a project's object in their path: each has a test of its own, here or
+elsewhere. Models are everybody's."""
 PAIRS = [
     pytest.param(dialect, operation, id=f"{dialect.name}-{operation.name}")
     for dialect in DIALECTS
     for operation in OPERATIONS
-    if operation.name in dialect.operations and "{" in operation.template
+    if operation.name in dialect.operations and operation.name not in NAME_NO_OBJECT
 ]
 
 
@@ -40,34 +59,63 @@ class Estate(NamedTuple):
     owner: httpx.Client
     stranger: httpx.Client
     ids: dict[str, str]
+    of_run: dict[str, str]
+    """What differs for operations on the run, which waits for outputs and so locks its thread."""
+
+    def ids_for(self, operation: Operation) -> dict[str, str]:
+        return {**self.ids, **(self.of_run if "{run_id}" in operation.template else {})}
 
     def call(self, who: httpx.Client, dialect: Dialect, operation: Operation) -> httpx.Response:
         base, headers = BASES[dialect.name]
-        path = base + operation.template.format(**self.ids)
-        body = BODIES.get(operation.name, {}) if operation.reads == "json" else None
+        ids = self.ids_for(operation)
+        path = base + operation.template.format(**ids)
+        fields = BODIES.get(operation.name, {}) if operation.reads == "json" else None
+        body = fields and {
+            name: value.format(**ids) if isinstance(value, str) else value for name, value in fields.items()
+        }
         return who.request(operation.method, path, json=body, headers=headers)
 
     def seen(self) -> list[Any]:
         """All that the owner has."""
         thread = f"/v1/threads/{self.ids['thread_id']}"
-        paths = ("/v1/threads", f"{thread}/messages", "/v1/files", f"/v1/files/{self.ids['file_id']}/content")
+        file = f"/v1/files/{self.ids['file_id']}/content"
+        runs = f"/v1/threads/{self.of_run['thread_id']}/runs"
+        steps = f"{runs}/{self.of_run['run_id']}/steps"
+        lists = ("/v1/assistants", "/v1/threads", "/v1/files", f"{thread}/messages", f"{thread}/runs")
+        paths = (*lists, file, runs, steps)
         return [self.owner.get(path).text for path in paths]
 
 
 @pytest.fixture
-def estate(house: House, key: str, other_key: str) -> Iterator[Estate]:
+def estate(house: House, key: str, other_key: str, model: Model) -> Iterator[Estate]:
     with plain(house, key) as owner, plain(house, other_key) as stranger:
         form: dict[str, Any] = {"data": {"purpose": "vision"}, "files": {"file": ("a", b"x")}}
         file = owner.post("/v1/files", **form).json()["id"]
         thread = owner.post("/v1/threads", json={"metadata": {"a": "b"}}).json()["id"]
         body = {**BODIES["create_message"], "attachments": [{"file_id": file, "tools": []}]}
         message = owner.post(f"/v1/threads/{thread}/messages", json=body).json()["id"]
-        yield Estate(owner, stranger, {"thread_id": thread, "message_id": message, "file_id": file})
+        with_file = {"model": model.name, "file_ids": [file]}
+        v1 = BASES["openai_v1"][1]
+        assistant = owner.post("/v1/assistants", json=with_file, headers=v1).json()["id"]
+        ids = {"thread_id": thread, "message_id": message, "file_id": file, "assistant_id": assistant}
+        model.says(Say(Call("f", "{}", id="call_a")), Say("Done."))
+        yield Estate(owner, stranger, ids, waiting_run(owner, assistant))
+
+
+def waiting_run(owner: httpx.Client, assistant: str) -> dict[str, str]:
+    """The ids of a run that waits for an output, of its thread and of its step."""
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    body = {"assistant_id": assistant, "instructions": "Hi", "tools": tools}
+    run = owner.post("/v1/threads/runs", json=body).json()
+    path = f"/v1/threads/{run['thread_id']}/runs/{run['id']}"
+    until(lambda: owner.get(path).json()["status"] == "requires_action")
+    step = owner.get(path + "/steps").json()["data"][0]["id"]
+    return {"thread_id": run["thread_id"], "run_id": run["id"], "step_id": step}
 
 
 def test_every_dialect_and_every_operation_is_considered() -> None:
     assert BASES.keys() == {dialect.name for dialect in DIALECTS}
-    assert {one.name for one in OPERATIONS if "{" not in one.template} == NAME_NO_OBJECT
+    assert {one.name for one in OPERATIONS if "{" not in one.template} == NAME_NO_OBJECT - {"retrieve_model"}
     assert {one.name for one in OPERATIONS} == {name for dialect in DIALECTS for name in dialect.operations}
 
 
@@ -89,10 +137,17 @@ def test_another_projects_objects_are_not_found(
 def test_another_projects_objects_look_like_ids_that_never_were(
     estate: Estate, dialect: Dialect, operation: Operation
 ) -> None:
-    never = {"thread_id": "thread_x", "message_id": "msg_x", "file_id": "file-x"}
+    never = {
+        "thread_id": "thread_x",
+        "message_id": "msg_x",
+        "file_id": "file-x",
+        "assistant_id": "asst_x",
+        "run_id": "run_x",
+        "step_id": "step_x",
+    }
     foreign = estate.call(estate.stranger, dialect, operation).text
-    unknown = estate._replace(ids=never).call(estate.stranger, dialect, operation).text
-    for name, id in estate.ids.items():
+    unknown = estate._replace(ids=never, of_run={}).call(estate.stranger, dialect, operation).text
+    for name, id in estate.ids_for(operation).items():
         foreign = foreign.replace(id, never[name])
     assert foreign == unknown
 
@@ -113,7 +168,7 @@ def test_a_message_is_not_reached_through_a_thread_of_ones_own(estate: Estate) -
 def test_lists_hold_only_ones_own(estate: Estate, dialect: Dialect, path: str) -> None:
     base, headers = BASES[dialect.name]
     assert estate.stranger.get(base + path, headers=headers).json()["data"] == []
-    assert len(estate.owner.get(base + path, headers=headers).json()["data"]) == 1
+    assert estate.owner.get(base + path, headers=headers).json()["data"]
 
 
 @pytest.mark.promise("projects.files-are-separate")
@@ -126,11 +181,14 @@ def test_another_projects_file_cannot_be_used(estate: Estate, image: bool) -> No
         message["attachments"] = [{"file_id": file, "tools": [{"type": "file_search"}]}]
     mine = f"/v1/threads/{estate.stranger.post('/v1/threads').json()['id']}"
     resources = {"tool_resources": {"code_interpreter": {"file_ids": [file]}}}
+    listed = {"model": "m", "file_ids": [file]}
     attempts: list[Callable[[], httpx.Response]] = [
         lambda: estate.stranger.post(f"{mine}/messages", json=message),
         lambda: estate.stranger.post("/v1/threads", json={"messages": [message]}),
         lambda: estate.stranger.post("/v1/threads", json=resources),
         lambda: estate.stranger.post(mine, json=resources),
+        lambda: estate.stranger.post("/v1/assistants", json={"model": "m", **resources}),
+        lambda: estate.stranger.post("/v1/assistants", json=listed, headers=BASES["openai_v1"][1]),
     ]
     for attempt in attempts:
         answer = attempt()

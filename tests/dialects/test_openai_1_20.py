@@ -1,7 +1,7 @@
 """The last official client of v1, openai 1.20, unchanged, in an environment of its own.
 
 `openai_1_20/session.py` is the program; here its results are compared as wholes, with ids numbered in
-the order of their appearance: files, then the thread, then messages.
+the order of their appearance: files, then the thread, then messages, at last assistants.
 """
 
 import json
@@ -142,6 +142,12 @@ def test_message_files(said: Any) -> None:
         ("page through messages, asc", [MORNING, HELLO, HI], [None, HELLO, HI]),
         ("page through messages, desc", [HI, HELLO, MORNING], [None, HELLO, MORNING]),
         ("page through message files", FILES, [None, FILES[1], FILES[2]]),
+        (
+            "page through assistants",
+            ["<asst 2>", "<asst 3>", "<asst 1>"],
+            [None, "<asst 3>", "<asst 1>"],
+        ),
+        ("page through assistant files", FILES[1:], [None, FILES[1], FILES[2]]),
     ],
 )
 def test_the_client_pages_until_a_page_is_empty(
@@ -151,14 +157,60 @@ def test_the_client_pages_until_a_page_is_empty(
     assert said[step] == {"ids": ids, "cursors": cursors}
 
 
+def assistant(id: str = "<asst 1>", **others: Any) -> dict[str, Any]:
+    """An assistant as this client's model has it."""
+    plain: dict[str, Any] = {
+        "id": id,
+        "object": "assistant",
+        "created_at": "<time>",
+        "name": None,
+        "description": None,
+        "model": "gpt-4",
+        "instructions": None,
+        "tools": [{"type": "retrieval"}, {"type": "code_interpreter"}],
+        "file_ids": [FILES[1]],
+        "metadata": {},
+    }
+    return {**plain, **others}
+
+
+@pytest.mark.promise("v1.client.openai-1.20")
+def test_assistants(said: Any) -> None:
+    made, read, updated = some(said, "create assistant", "retrieve assistant", "update assistant")
+    assert [made, read] == [assistant(), assistant()]
+    assert updated == assistant(name="Tutor", instructions="Be brief.")
+    assert said["delete assistant"] == {"id": "<asst 1>", "object": "assistant.deleted", "deleted": True}
+
+
+@pytest.mark.promise("v1.client.openai-1.20")
+def test_assistant_files(said: Any) -> None:
+    file = {"object": "assistant.file", "created_at": "<time>", "assistant_id": "<asst 1>"}
+    made, read = some(said, "create assistant file", "retrieve assistant file")
+    assert [made, read] == [{"id": FILES[2], **file}] * 2
+    gone = {"id": FILES[1], "object": "assistant.file.deleted", "deleted": True}
+    assert said["delete assistant file"] == gone
+    assert said["assistant files left"] == FILES[2:]
+
+
 @pytest.mark.promise("v1.client.openai-1.20")
 def test_errors_are_raised_as_the_client_s_own(said: Any) -> None:
     empty = "ensure this value has at least 1 characters (type=value_error.any_str.min_length; limit_value=1)"
     told = {"type": "invalid_request_error", "param": None, "code": None}
-    assert some(said, "refused message", "missing thread") == [
+    long = (
+        "ensure this value has at most 256 characters (type=value_error.any_str.max_length; limit_value=256)"
+    )
+    assert some(said, "refused message", "missing thread", "refused assistant", "missing assistant") == [
         {
             "class": "BadRequestError",
             "body": {"message": f"1 validation error for Request\nbody -> content\n  {empty}", **told},
         },
         {"class": "NotFoundError", "body": {"message": "No thread found with id 'thread_missing'.", **told}},
+        {
+            "class": "BadRequestError",
+            "body": {"message": f"1 validation error for Request\nbody -> name\n  {long}", **told},
+        },
+        {
+            "class": "NotFoundError",
+            "body": {"message": "No assistant found with id 'asst_missing'.", **told},
+        },
     ]

@@ -14,6 +14,7 @@ import pytest
 
 from tests.support.child import SECONDS, command, environment
 from threadkeep.cli import main
+from threadkeep.storage.companions import companion_of
 from threadkeep.storage.migrate import migrate, migrations, pending, statements_of
 from threadkeep.storage.sqlite import SQLiteDatabase, connect
 
@@ -53,7 +54,7 @@ def test_schema_sql_equals_the_sum_of_the_migrations(tmp_path):
     asyncio.run(migrated(tmp_path / "sum.db"))
     text = resources.files("threadkeep.storage").joinpath("schema.sql").read_text(encoding="utf-8")
     written = apsw.Connection(":memory:")
-    for statement in statements_of(text):
+    for statement in (*statements_of(text), *companion_of("schema.sql", "sqlite")):
         written.execute(statement)
     assert schema_of(written) == schema_of(apsw.Connection(str(tmp_path / "sum.db")))
 

@@ -6,6 +6,7 @@ from importlib import resources
 import pytest
 
 from tests.support.postgres import Postgres, migrated, server
+from threadkeep.storage.companions import companion_of
 from threadkeep.storage.database import Transaction
 from threadkeep.storage.migrate import SchemaTooNew, migrate, migrations, pending, statements_of
 from threadkeep.storage.postgres import PostgresDatabase, PostgresOptions
@@ -21,6 +22,9 @@ SCHEMA = """
     UNION ALL SELECT 'index', indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
     UNION ALL SELECT 'constraint', conname, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE connamespace = 'public'::regnamespace
+    UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT 'function', proname, prosrc FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace
     ORDER BY 1, 2
 """
 
@@ -43,7 +47,7 @@ async def define_all(url: str) -> None:
     text = resources.files("threadkeep.storage").joinpath("schema.sql").read_text(encoding="utf-8")
 
     async def work(transaction: Transaction) -> None:
-        for statement in statements_of(text):
+        for statement in (*statements_of(text), *companion_of("schema.sql", transaction.engine)):
             await transaction.define(statement)
 
     database = PostgresDatabase(PostgresOptions(url, 1))
@@ -57,6 +61,7 @@ def test_schema_sql_equals_the_sum_of_the_migrations(postgres, name):
     asyncio.run(migrated(postgres.empty(sum_of_migrations)))
     written = postgres.execute(SCHEMA, name)
     assert ("column", "messages.id", "text true C") in written
+    assert ("trigger", "runs_move_legally") in {row[:2] for row in written}
     assert written == postgres.execute(SCHEMA, sum_of_migrations)
 
 

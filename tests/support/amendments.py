@@ -66,9 +66,55 @@ PURPOSES = [
     "vision",
 ]
 
+RESOURCES = {
+    "type": "object",
+    "properties": {
+        "code_interpreter": {
+            "type": "object",
+            "properties": {"file_ids": {"type": "array", "maxItems": 20, "items": {"type": "string"}}},
+            "required": ["file_ids"],
+        },
+        "file_search": {
+            "type": "object",
+            "properties": {"vector_store_ids": {"type": "array", "maxItems": 1, "items": {"type": "string"}}},
+            "required": ["vector_store_ids"],
+        },
+    },
+}
+SEARCH_OPTIONS = {
+    "type": "object",
+    "properties": {
+        "max_num_results": {"type": "integer", "minimum": 1, "maximum": 50},
+        "ranking_options": ref("FileSearchRankingOptions"),
+    },
+    "required": ["ranking_options"],
+}
+EFFORT = {"enum": ["none", "minimal", "low", "medium", "high", "xhigh", "max", None]}
+
+COUNT = {"type": "integer", "minimum": 0}
+
+
+def counts(*names: str, **details: Schema) -> Schema:
+    """Usage: all of these, or null."""
+    properties = {**dict.fromkeys(names, COUNT), **details}
+    return {"type": ["object", "null"], "properties": properties, "required": list(properties)}
+
+
+TOTALS = ("prompt_tokens", "completion_tokens", "total_tokens")
+USAGE = counts(*TOTALS)
+DETAILED_USAGE = counts(
+    *TOTALS,
+    prompt_token_details={"type": "object", "properties": {"cached_tokens": COUNT}},
+    completion_tokens_details={"type": "object", "properties": {"reasoning_tokens": COUNT}},
+)
+CAP = {"type": ["integer", "null"], "minimum": 1}
+
 EMPTY_LISTS = "an empty list of the live service has null at both ends"
 LATE_LISTS = "the live service lists files in the full form since 2024"
 NULL_FILES = "every recorded file has both, and both are null"
+FILLED_IN = "recordings always have it, with the default where the client gave none"
+DETAILS_SINCE = "the live service has the details since October 2025"
+SMALL_CAPS = "the live service took caps far below the published 256"
 UNSET = "recordings never have null here: what is unset is empty"
 
 AMENDED = [
@@ -76,8 +122,15 @@ AMENDED = [
         Amendment((version,), name, end, or_null("string"), EMPTY_LISTS)
         for end in ("first_id", "last_id")
         for version, name in (
+            ("v1", "ListAssistantsResponse"),
+            ("v1", "ListAssistantFilesResponse"),
+            ("v1", "ListRunsResponse"),
+            ("v1", "ListRunStepsResponse"),
             ("v1", "ListMessagesResponse"),
             ("v1", "ListMessageFilesResponse"),
+            ("v2", "ListAssistantsResponse"),
+            ("v2", "ListRunsResponse"),
+            ("v2", "ListRunStepsResponse"),
             ("v2", "ListMessagesResponse"),
             ("v2", "ListFilesResponse"),
         )
@@ -93,6 +146,46 @@ AMENDED = [
         "purpose",
         {"enum": PURPOSES},
         "files are the same in both versions, and the live service takes `evals` too",
+    ),
+    Amendment(OPENAI, "AssistantObject", "metadata", STRINGS, UNSET),
+    Amendment(("v2",), "AssistantObject", "tool_resources", RESOURCES, UNSET),
+    Amendment(("v2",), "AssistantObject", "temperature", {"type": "number"}, FILLED_IN),
+    Amendment(("v2",), "AssistantObject", "top_p", {"type": "number"}, FILLED_IN),
+    Amendment(
+        ("v2",), "AssistantObject", "response_format", ref("AssistantsApiResponseFormatOption"), FILLED_IN
+    ),
+    Amendment(
+        ("v2",), "AssistantObject", "reasoning_effort", EFFORT, "the live service has it since March 2025"
+    ),
+    Amendment(("v2",), "AssistantToolsFileSearch", "file_search", SEARCH_OPTIONS, FILLED_IN),
+    Amendment(
+        ("v2",),
+        "FileSearchRankingOptions",
+        "hybrid_search",
+        or_null("object"),
+        "the live service has it since October 2025",
+    ),
+    Amendment(("v2",), "FunctionObject", "strict", {"type": "boolean"}, FILLED_IN),
+    Amendment(OPENAI, "FunctionObject", "parameters", ref("FunctionParameters"), FILLED_IN),
+    Amendment(OPENAI, "RunObject", "metadata", STRINGS, UNSET),
+    Amendment(OPENAI, "RunObject", "instructions", or_null("string"), "null where nobody gave any"),
+    Amendment(OPENAI, "RunObject", "temperature", {"type": "number"}, FILLED_IN),
+    Amendment(OPENAI, "RunObject", "top_p", {"type": "number"}, FILLED_IN),
+    Amendment(OPENAI, "RunObject", "max_prompt_tokens", CAP, SMALL_CAPS),
+    Amendment(OPENAI, "RunObject", "max_completion_tokens", CAP, SMALL_CAPS),
+    Amendment(OPENAI, "RunObject", "truncation_strategy", ref("TruncationObject"), FILLED_IN),
+    Amendment(OPENAI, "RunObject", "tool_choice", ref("AssistantsApiToolChoiceOption"), FILLED_IN),
+    Amendment(OPENAI, "RunObject", "response_format", ref("AssistantsApiResponseFormatOption"), FILLED_IN),
+    Amendment(("v2",), "RunObject", "parallel_tool_calls", {"type": "boolean"}, FILLED_IN),
+    Amendment(("v2",), "RunObject", "tool_resources", RESOURCES, "every recorded run has them"),
+    Amendment(("v2",), "RunObject", "reasoning_effort", EFFORT, "the live service has it since March 2025"),
+    Amendment(("v2",), "RunObject", "usage", DETAILED_USAGE, DETAILS_SINCE),
+    Amendment(("v1",), "RunObject", "usage", USAGE, "tokens are never negative"),
+    Amendment(OPENAI, "TruncationObject", "last_messages", CAP, "every recorded run has it"),
+    Amendment(OPENAI, "RunStepObject", "expires_at", or_null("integer"), "every recorded step has it"),
+    Amendment(OPENAI, "RunStepObject", "metadata", STRINGS, UNSET),
+    Amendment(
+        ("v2",), "RunStepObject", "usage", DETAILED_USAGE, "the live service has it since October 2025"
     ),
     Amendment(OPENAI, "ThreadObject", "metadata", STRINGS, UNSET),
     Amendment(OPENAI, "MessageObject", "metadata", STRINGS, UNSET),

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import uvicorn
 
@@ -16,7 +16,7 @@ from threadkeep.http.cork import CorkedProtocol
 from threadkeep.http.middleware import Application
 from threadkeep.ids import id_maker
 from threadkeep.projects.actions import Keys
-from threadkeep.serving import listen
+from threadkeep.serving import Server, listen
 from threadkeep.settings import Settings
 
 T = TypeVar("T")
@@ -63,9 +63,10 @@ class House:
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.base_url = self.address + "/v1"
         self.app: Application = create_app(self.settings, self._announce, clock)
-        self._server = uvicorn.Server(
-            uvicorn.Config(self.app, http=CorkedProtocol, lifespan="on", log_config=None, access_log=False)
+        config = uvicorn.Config(
+            self.app, http=CorkedProtocol, lifespan="on", log_config=None, access_log=False
         )
+        self._server = Server(config, self.app)
         self._thread = threading.Thread(target=self._run, name="house")
 
     async def _announce(self, _: str | None) -> None:
@@ -75,7 +76,7 @@ class House:
     def _run(self) -> None:
         self._server.run(sockets=[self._listener])
 
-    def __enter__(self) -> "House":
+    def __enter__(self) -> Self:
         self._thread.start()
         assert self._started.wait(SECONDS_TO_START), "the server did not start"
         return self

@@ -109,10 +109,28 @@ def check(method: str, path: str, version: str, status: int, body: bytes) -> Non
     hold(known.validators[name], f"{method} {path} ({version}, {status}) as {name}", json.loads(body))
 
 
+OF_EVENTS = {
+    "thread": "ThreadObject",
+    "thread.run": "RunObject",
+    "thread.run.step": "RunStepObject",
+    "thread.message": "MessageObject",
+}
+OF_DELTAS = {"thread.run.step.delta": "RunStepDeltaObject", "thread.message.delta": "MessageDeltaObject"}
+
+
+def check_event(name: str, version: str, data: Any) -> None:
+    """Hold the data of one event of a stream against its published shape. Raises `AssertionError`."""
+    if name == "done":
+        assert data == "[DONE]"
+        return
+    shape = "ErrorResponse" if name == "error" else OF_DELTAS.get(name) or OF_EVENTS[name.rpartition(".")[0]]
+    hold(shapes(version).validators[shape], f"event {name} ({version}) as {shape}", data)
+
+
 def hold(validator: Any, what: str, value: Any) -> None:
     """Raise `AssertionError` with all that is wrong with `value`."""
     found = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
-    if isinstance(value, dict) and value.get("object") == "list":
+    if isinstance(value, dict) and value.get("object") == "list" and "first_id" in value:
         found += wrong_ends(value)
     assert not found, "\n  ".join([what, *found])
 
@@ -169,5 +187,9 @@ def check_read(response: Any) -> None:
             hold(jsonschema.Draft202012Validator(schema), path, response.json())
         return
     version, inside = dialect_of(path, request.headers.get("openai-beta"))
+    if response.headers["content-type"].startswith("text/event-stream"):
+        assert response.status_code == 200
+        assert shapes(version).of(request.method, inside.rstrip("/")) == "RunObject"
+        return
     body = response.content if is_json(response) else b""
     check(request.method, inside, version, response.status_code, body)

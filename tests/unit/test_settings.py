@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from threadkeep.settings import BadSettings, Settings, load
+from threadkeep.settings import BadSettings, ProviderSettings, Settings, load
 
 pytestmark = pytest.mark.promise("server.settings.precedence")
 
@@ -75,6 +75,19 @@ EVERY = {
     "max_body_bytes": ("2048", 2048),
     "max_file_bytes": ("1", 1),
     "max_messages_per_thread": ("100000", 100000),
+    "messages_during_run": ("wait", "wait"),
+    "run_expires_after": ("3600", 3600),
+    "run_lease": ("30", 30),
+    "run_poll_hold": ("0", 0),
+    "max_active_runs": ("100", 100),
+    "encryption_key": ("k" * 32, "k" * 32),
+    "upstream_base_url": ("http://x/v1", "http://x/v1"),
+    "upstream_api_key": ("sk-u", "sk-u"),
+    "providers": (
+        '{"a": {"base_url": "http://y/v1", "kind": "azure", "headers": {"x-a": "b"}, "read_timeout": 2}}',
+        {"a": ProviderSettings(base_url="http://y/v1", kind="azure", headers={"x-a": "b"}, read_timeout=2.0)},
+    ),
+    "models": ('{"gpt-*": "a", "x": "a:y"}', {"gpt-*": "a", "x": "a:y"}),
     "access_log": ("false", False),
 }
 
@@ -88,9 +101,44 @@ def test_every_setting_can_come_from_the_environment():
 
 def test_every_setting_can_come_from_the_file(here):
     values = {name: value for name, (_, value) in EVERY.items()}
-    lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
+    lines = [f"{name} = {toml(value)}" for name, value in values.items()]
     (here / "threadkeep.toml").write_text("\n".join(lines))
     assert msgspec.structs.asdict(load({}, {})) == values
+
+
+def toml(value: object) -> str:
+    """A value as the file has it, where there is no null."""
+    value = msgspec.to_builtins(value)
+    if isinstance(value, dict):
+        pairs = [f"{json.dumps(name)} = {toml(one)}" for name, one in value.items() if one is not None]
+        return "{" + ", ".join(pairs) + "}"
+    return json.dumps(value)
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        {},
+        {"base_url": ""},
+        {"base_url": "http://x", "kind": "other"},
+        {"base_url": "http://x", "timeout": 1},
+        {"base_url": "http://x", "read_timeout": 0},
+        {"base_url": "http://x", "max_retries": 21},
+        {"base_url": "http://x", "context_tokens": 255},
+        {"base_url": "http://x", "api_key": ""},
+        {"base_url": "http://x", "headers": {"a b": "c"}},
+        {"base_url": "http://x", "headers": {"a": "b\nc: d"}},
+    ],
+)
+def test_a_provider_that_cannot_be_used_is_named(provider):
+    with pytest.raises(BadSettings, match="providers"):
+        load({}, {"THREADKEEP_PROVIDERS": json.dumps({"a": provider})})
+
+
+@pytest.mark.parametrize("name", ["providers", "models"])
+def test_a_table_in_a_variable_is_json(name):
+    with pytest.raises(BadSettings, match=f"THREADKEEP_{name.upper()} must be a JSON object"):
+        load({}, {f"THREADKEEP_{name.upper()}": "a = b"})
 
 
 @pytest.mark.parametrize(

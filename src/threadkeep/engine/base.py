@@ -45,6 +45,12 @@ class Runner(Protocol):
         """Work a run whose claim is this process's, and whose transaction is committed."""
         ...
 
-    async def change(self, run_id: str, seen: str, seconds: float) -> None:
-        """Return once the run's status may no longer be `seen`, or after so many seconds."""
+    async def change(self, run_id: str, seen: str, seconds: float) -> bool:
+        """Return once the run's status may no longer be `seen`, or after so many seconds. False says that
+        this process stops, and nobody should wait on here: it returns at once then."""
+        ...
+
+    def drain(self) -> None:
+        """The server stops: take nothing more, and soon be done with what is under way, whose streams
+        end. What is not finished by then is anybody's to take up."""
         ...

@@ -71,6 +71,9 @@ class StreamError(Struct, frozen=True):
     code: str | None = "server_error"
 
 
+ELSEWHERE = StreamError("This process no longer works on the run, which goes on without this stream.")
+
+
 class Done(Struct, frozen=True):
     """Nothing follows."""
 

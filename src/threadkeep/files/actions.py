@@ -1,9 +1,11 @@
 """Writes to files that keep a rule: bytes and rows come and go together, whenever the server stops."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import msgspec
 
+from threadkeep.assistants import store as assistants
+from threadkeep.assistants.model import without_file
 from threadkeep.context import Context
 from threadkeep.errors import FilesUnavailable, NotDownloadable
 from threadkeep.files import store
@@ -81,7 +83,10 @@ async def discard(context: Context, receipt: Receipt) -> None:
 
 
 async def delete(context: Context, project_id: str, id: str) -> None:
-    """Remove a file: from every message and thread that uses it, and its bytes. Raises `NoSuchFile`."""
+    """Remove a file: from all messages, threads and assistants that use it, and its bytes.
+
+    Raises `NoSuchFile`.
+    """
     key = blob_key(project_id, id)
 
     async def work(transaction: Transaction) -> None:
@@ -109,6 +114,9 @@ async def detach(transaction: Transaction, project_id: str, file_id: str) -> Non
             resources = thread.tool_resources.without_file(file_id)
             await threads.update(transaction, thread.changed(tool_resources=resources))
     await store.forget_uses_of_file(transaction, file_id)
+    for assistant in await assistants.lock_users(transaction, project_id, file_id):
+        await assistants.update(transaction, without_file(assistant, file_id))
+        await assistants.remove(transaction, assistant.id, file_id)
 
 
 async def downloadable(context: Context, project_id: str, id: str) -> StoredFile:
@@ -122,7 +130,7 @@ async def downloadable(context: Context, project_id: str, id: str) -> StoredFile
 
 async def content(
     context: Context, project_id: str, stored: StoredFile, span: Span | None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """A file's bytes, or a part of them. Raises `FilesUnavailable`."""
     whole = Stored(stored.file.bytes, stored.sha256)
     return await context.blobs.open(blob_key(project_id, stored.file.id), whole, span)

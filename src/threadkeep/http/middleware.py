@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
 from threadkeep.context import Context
@@ -25,10 +25,12 @@ from threadkeep.http.errors import error_response
 from threadkeep.http.public import PUBLIC, PUBLIC_METHODS
 from threadkeep.http.request import ClientGone, Receive, Request, Response
 from threadkeep.http.routes import Operation, tree
+from threadkeep.http.streaming import until_hung_up
 from threadkeep.idempotency.endpoints import once
 from threadkeep.idempotency.model import IdempotencyKey, key_in
 from threadkeep.projects.actions import Keyring
 from threadkeep.settings import BadSettings
+from threadkeep.virtual_keys.actions import Ring
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
@@ -56,8 +58,8 @@ def request_ids() -> Iterator[str]:
 class Running:
     """What exists while the server runs."""
 
-    def __init__(self, context: Context, keyring: Keyring) -> None:
-        self.context, self.keyring = context, keyring
+    def __init__(self, context: Context, keyring: Keyring, virtual_keys: Ring) -> None:
+        self.context, self.keyring, self.virtual_keys = context, keyring, virtual_keys
 
 
 class Application:
@@ -81,6 +83,11 @@ class Application:
             raise NotImplementedError(scope["type"])
 
     # -------------------------------------------------------------- from start to stop
+
+    def drain(self) -> None:
+        """The server begins to stop: nothing that a request waits for is to hold that up for long."""
+        if self._running is not None:
+            self._running.context.runner.drain()
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -130,8 +137,12 @@ class Application:
         milliseconds = (time.perf_counter() - started) * 1000
         try:
             await respond(send, request, response, milliseconds)
+        except ClientGone:
+            pass  # from a stream; what it told of goes on
         except Exception:  # the server hangs up on an answer that is not whole, so nobody takes it for one
             log.exception("event=answer_broken_off request=%s", request.id)
+        if response.length is None:  # a stream takes as long as what it tells of
+            milliseconds = (time.perf_counter() - started) * 1000
         if self._access_log:
             self._access_log.add(
                 request.id,
@@ -161,6 +172,8 @@ class Application:
         else:
             raise UnknownRoute(method, path)
         request.project_id = await running.keyring.project_of(caller.secret_of(request.headers))
+        if name := portkey.virtual_key_of(request.headers):
+            request.virtual_key = await running.virtual_keys.id_of(name)
         if base == "v1":
             without_beta = segments[2:3] and segments[2] in caller.WITHOUT_BETA
             required = running.context.settings.require_beta_header and not without_beta
@@ -172,7 +185,7 @@ class Application:
         if operation.reads == "json":
             await request.read_body(running.context.settings.max_body_bytes)
             require_json(request)
-        if request.idempotency_key and operation.reads != "form":  # a form is compared once it is read
+        if request.idempotency_key and not operation.once_itself:
             return await once(request, request.body, operation.endpoint)
         return await operation.endpoint(request)
 
@@ -210,12 +223,13 @@ async def respond(send: Send, request: Request, response: Response, milliseconds
     """Send an answer with the headers that every answer has."""
     headers = [
         (b"content-type", response.content_type),
-        (b"content-length", b"%d" % response.length),
         (b"x-request-id", request.id.encode()),
         (b"openai-processing-ms", b"%d" % milliseconds),
         *USUAL_HEADERS,
         *response.headers,
     ]
+    if response.length is not None:  # else the server below sends it in chunks
+        headers.append((b"content-length", b"%d" % response.length))
     if response.status != 401:
         headers.append(ORGANIZATION)
     if request.project_id:
@@ -224,6 +238,7 @@ async def respond(send: Send, request: Request, response: Response, milliseconds
     if response.stream is None:
         await send({"type": "http.response.body", "body": response.body})
         return
-    async for chunk in response.stream:
-        await send({"type": "http.response.body", "body": chunk, "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+    async with until_hung_up(request.receive), aclosing(response.stream) as stream:
+        async for chunk in stream:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})

@@ -1,7 +1,8 @@
 """The `x-portkey-*` headers: a gateway's way to bring the key, and a trace id for the log.
 
 Portkey's client sends a dummy bearer token beside its own header, so the gateway's header wins
-(protocol section 13). The virtual key and the rest are accepted; they take effect in runs.
+(protocol section 13). The virtual key chooses the provider for what the request starts; the rest is
+accepted and has no effect.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,12 @@ def secret_of(headers: Mapping[bytes, bytes]) -> str | None:
     """The API key in `x-portkey-api-key`."""
     value = headers.get(b"x-portkey-api-key")
     return value.decode("latin-1").strip() if value else None
+
+
+def virtual_key_of(headers: Mapping[bytes, bytes]) -> str | None:
+    """The name in `x-portkey-virtual-key`."""
+    value = headers.get(b"x-portkey-virtual-key")
+    return value.decode("latin-1").strip() or None if value else None
 
 
 def trace_of(headers: Mapping[bytes, bytes]) -> str | None:

@@ -5,7 +5,7 @@ Who asks, in which dialect, and what the path and the query say is settled befor
 
 import copy
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -33,7 +33,7 @@ class ClientGone(Exception):
 
 
 class Response:
-    """An answer: a whole body, or a stream of `length` bytes."""
+    """An answer: a whole body, or a stream of `length` bytes, of which None says that nobody knows."""
 
     __slots__ = ("body", "content_type", "headers", "length", "status", "stream")
 
@@ -43,12 +43,12 @@ class Response:
         body: bytes = b"",
         content_type: bytes = JSON,
         headers: tuple[tuple[bytes, bytes], ...] = (),
-        stream: AsyncIterator[bytes] | None = None,
+        stream: AsyncGenerator[bytes, None] | None = None,
         length: int | None = None,
     ) -> None:
         self.status, self.body, self.content_type, self.headers = status, body, content_type, headers
         self.stream = stream
-        self.length = len(body) if length is None else length
+        self.length = len(body) if stream is None else length
 
 
 class Request:
@@ -66,6 +66,7 @@ class Request:
         "query_string",
         "receive",
         "unread",
+        "virtual_key",
     )
 
     def __init__(
@@ -84,6 +85,8 @@ class Request:
         self.body = b""
         self.unread = True
         self.idempotency_key: IdempotencyKey | None = None
+        self.virtual_key: str | None = None
+        """The id of the virtual key that its runs reach their models with."""
 
     def within(self, transaction: Transaction) -> "Request":
         """The same request, with a database whose reads and writes all take part in a transaction."""
@@ -103,6 +106,13 @@ class Request:
         if not self.query_string:
             return {}
         return dict(parse_qsl(self.query_string.decode("latin-1"), errors="replace"))
+
+    def query_list(self, name: str) -> list[str]:
+        """Every value of an array in the query, which is written `name[]=a&name[]=b`."""
+        if not self.query_string:
+            return []
+        pairs = parse_qsl(self.query_string.decode("latin-1"), errors="replace")
+        return [value for key, value in pairs if key in (name, f"{name}[]")]
 
     def page_query(self, maximum: int = 100, default: int = 20, metadata_filters: bool = False) -> PageQuery:
         """What page of a list is asked for. Raises `Invalid`."""

@@ -9,10 +9,13 @@ from typing import Literal
 
 from msgspec import Struct
 
+from threadkeep.assistants import endpoints as assistants
 from threadkeep.errors import WrongPrefix
 from threadkeep.files import endpoints as files
 from threadkeep.http.request import Request, Response
 from threadkeep.messages import endpoints as messages
+from threadkeep.models import endpoints as models
+from threadkeep.runs import endpoints as runs
 from threadkeep.threads import endpoints as threads
 from threadkeep.wire.base import Dialect
 
@@ -26,21 +29,34 @@ class Operation(Struct, frozen=True):
     template: str
     endpoint: Endpoint
     reads: Literal["nothing", "json", "form"] = "nothing"
+    once_itself: bool = False
+    """Whether it sees to Idempotency-Keys itself: for what it must do before or after its transaction."""
 
     @property
     def name(self) -> str:
         return getattr(self.endpoint, "__name__", "")
 
 
+ASSISTANT = "/assistants/{assistant_id}"
 THREAD = "/threads/{thread_id}"
 MESSAGE = THREAD + "/messages/{message_id}"
+RUN = THREAD + "/runs/{run_id}"
 
 OPERATIONS = [
-    Operation("POST", "/files", files.upload_file, "form"),
+    Operation("POST", "/files", files.upload_file, "form", once_itself=True),
     Operation("GET", "/files", files.list_files),
     Operation("GET", "/files/{file_id}", files.retrieve_file),
     Operation("DELETE", "/files/{file_id}", files.delete_file),
     Operation("GET", "/files/{file_id}/content", files.download_file),
+    Operation("POST", "/assistants", assistants.create_assistant, "json"),
+    Operation("GET", "/assistants", assistants.list_assistants),
+    Operation("GET", ASSISTANT, assistants.retrieve_assistant),
+    Operation("POST", ASSISTANT, assistants.modify_assistant, "json"),
+    Operation("DELETE", ASSISTANT, assistants.delete_assistant),
+    Operation("POST", ASSISTANT + "/files", assistants.create_assistant_file, "json"),
+    Operation("GET", ASSISTANT + "/files", assistants.list_assistant_files),
+    Operation("GET", ASSISTANT + "/files/{file_id}", assistants.retrieve_assistant_file),
+    Operation("DELETE", ASSISTANT + "/files/{file_id}", assistants.delete_assistant_file),
     Operation("POST", "/threads", threads.create_thread, "json"),
     Operation("GET", "/threads", threads.list_threads),
     Operation("GET", THREAD, threads.retrieve_thread),
@@ -53,7 +69,22 @@ OPERATIONS = [
     Operation("DELETE", MESSAGE, messages.delete_message),
     Operation("GET", MESSAGE + "/files", messages.list_message_files),
     Operation("GET", MESSAGE + "/files/{file_id}", messages.retrieve_message_file),
+    Operation("POST", THREAD + "/runs", runs.create_run, "json", once_itself=True),
+    Operation("POST", "/threads/runs", runs.create_thread_and_run, "json", once_itself=True),
+    Operation("GET", THREAD + "/runs", runs.list_runs),
+    Operation("GET", RUN, runs.retrieve_run),
+    Operation("POST", RUN, runs.modify_run, "json"),
+    Operation("POST", RUN + "/submit_tool_outputs", runs.submit_tool_outputs, "json", once_itself=True),
+    Operation("POST", RUN + "/cancel", runs.cancel_run, once_itself=True),
+    Operation("GET", RUN + "/steps", runs.list_run_steps),
+    Operation("GET", RUN + "/steps/{step_id}", runs.retrieve_run_step),
+    Operation("GET", "/models", models.list_models),
+    Operation("GET", "/models/{model}", models.retrieve_model),
 ]
+
+
+MAY_HOLD_SLASHES = "model"
+"""The parameter that is all that is left of a path: many models' names have slashes in them."""
 
 
 class Node:
@@ -84,7 +115,7 @@ class Node:
         """The node that a path leads to, and the parameters on the way. Raises `WrongPrefix`."""
         node = self
         params: dict[str, str] = {}
-        for segment in segments:
+        for depth, segment in enumerate(segments):
             child = node.children.get(segment)
             if child is None:
                 child = node.param_child
@@ -92,6 +123,8 @@ class Node:
                     return None, params
                 if not segment.startswith(node.prefix):
                     raise WrongPrefix(node.param, segment, node.prefix)
+                if node.param == MAY_HOLD_SLASHES:
+                    return child, {node.param: "/".join(segments[depth:])}
                 params[node.param] = segment
             node = child
         return node, params

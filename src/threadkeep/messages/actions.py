@@ -21,16 +21,19 @@ from threadkeep.threads import store as threads
 async def create(context: Context, project_id: str, thread_id: str, new: NewMessage) -> str:
     """Append a message to a thread; return its body once it is durable.
 
-    Raises `NotFound` for the thread or a file, `RunActive`, and `Invalid` past the thread's limit.
+    Raises `NotFound` for the thread or a file, `Invalid` past the thread's limit, and `RunActive`, unless
+    the settings have messages wait for a run's end.
     """
     message = created(new, context.new_id("msg_"), thread_id, context.now())
     body = body_of(message)
     limit = context.settings.max_messages_per_thread
     file_ids = new.file_ids()
+    append = store.append_or_wait if context.settings.messages_during_run == "wait" else store.append
 
     async def work(transaction: Transaction) -> None:
-        position = await store.append(transaction, project_id, thread_id, message.id, body)
-        if 0 < limit < position and limit < await store.count(transaction, thread_id):
+        position = await append(transaction, project_id, thread_id, message.id, body)
+        may_be_full = limit and (position is None or limit < position)
+        if may_be_full and limit < await store.count(transaction, thread_id):
             raise Invalid(Problem((), "thread_full", limit=limit))
         if file_ids:
             await files.require(transaction, project_id, file_ids, context.now())

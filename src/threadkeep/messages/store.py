@@ -77,8 +77,37 @@ async def insert(
     )
 
 
-WAIT = "INSERT INTO waiting_messages (thread_id, id, body) VALUES (:thread_id, :id, :body)"
-WAITING = "SELECT id, body FROM waiting_messages WHERE thread_id = :thread_id ORDER BY id"
+# ---------------------------------------------------------------- messages that wait for a run to end
+
+# Setting a column to itself takes the row's lock. Whoever touches what waits holds the thread's row, so
+# that nothing can be added to it, changed or removed while it joins the thread.
+HOLD_ACTIVE = """
+    UPDATE threads SET active_run_id = active_run_id
+    WHERE id = :thread_id AND project_id = :project_id AND active_run_id IS NOT NULL
+    RETURNING id
+"""
+WAIT = """
+    INSERT INTO waiting_messages (thread_id, position, id, body)
+    SELECT CAST(:thread_id AS TEXT), COALESCE(MAX(position), 0) + 1, CAST(:id AS TEXT), CAST(:body AS TEXT)
+    FROM waiting_messages WHERE thread_id = :thread_id
+"""
+
+
+async def append_or_wait(
+    transaction: Transaction, project_id: str, thread_id: str, id: str, body: str
+) -> int | None:
+    """Like `append`, but where a run is not over the message waits for its end, and None is returned."""
+    params: Params = {"thread_id": thread_id, "project_id": project_id}
+    while (row := await transaction.one(TAKE_POSITION, params)) is None:
+        if await transaction.one(HOLD_ACTIVE, params) is not None:
+            await transaction.run(WAIT, {"thread_id": thread_id, "id": id, "body": body})
+            return None
+        await require_thread(transaction, project_id, thread_id)  # the run ended between the two
+    await insert(transaction, thread_id, row[0], id, body)
+    return int(row[0])
+
+
+WAITING = "SELECT id, body FROM waiting_messages WHERE thread_id = :thread_id ORDER BY position"
 FORGET_WAITING = "DELETE FROM waiting_messages WHERE thread_id = :thread_id"
 TAKE_POSITIONS = """
     UPDATE threads SET last_position = last_position + :messages WHERE id = :thread_id
@@ -98,11 +127,43 @@ async def join_waiting(transaction: Transaction, thread_id: str) -> None:
     await transaction.run(FORGET_WAITING, {"thread_id": thread_id})
 
 
-COUNT = "SELECT COUNT(*) FROM messages WHERE thread_id = :thread_id"
+GET_WAITING = """
+    SELECT w.body, w.position FROM waiting_messages w JOIN threads t ON t.id = w.thread_id
+    WHERE w.id = :id AND w.thread_id = :thread_id AND t.project_id = :project_id
+"""
+UPDATE_WAITING = """
+    UPDATE waiting_messages SET body = :body WHERE thread_id = :thread_id AND position = :position
+"""
+DELETE_WAITING = "DELETE FROM waiting_messages WHERE thread_id = :thread_id AND position = :position"
+
+
+# ---------------------------------------------------------------- what there is
+
+
+SOME_OF_CLIENTS = """
+    SELECT position, body FROM messages
+    WHERE thread_id = :thread_id AND position > :position AND run_id IS NULL
+    ORDER BY position LIMIT :rows
+"""
+
+
+async def some_of_clients(
+    transaction: Transaction, thread_id: str, position: int, rows: int
+) -> list[tuple[int, str]]:
+    """Positions and bodies of messages that no run wrote, after a position."""
+    params: Params = {"thread_id": thread_id, "position": position, "rows": rows}
+    return [(row[0], row[1]) for row in await transaction.all(SOME_OF_CLIENTS, params)]
+
+
+COUNT = """
+    SELECT (SELECT COUNT(*) FROM messages WHERE thread_id = :thread_id)
+         + (SELECT COUNT(*) FROM waiting_messages WHERE thread_id = :thread_id)
+"""
 
 
 async def count(transaction: Transaction, thread_id: str) -> int:
-    """How many messages a thread holds: fewer than its last position says, where some were deleted."""
+    """How many messages a thread holds, with those that wait: fewer than its last position says, where some
+    were deleted."""
     row = await transaction.one(COUNT, {"thread_id": thread_id})
     return int(row[0]) if row else 0
 
@@ -123,6 +184,8 @@ async def get(transaction: Transaction, project_id: str, thread_id: str, id: str
     """The body of one message. Raises `NotFound` for the thread or the message."""
     params: Params = {"id": id, "thread_id": thread_id, "project_id": project_id}
     row = await transaction.one(GET, params)
+    if row is None:  # it may wait, and it may have joined between the two
+        row = await transaction.one(GET_WAITING, params) or await transaction.one(GET, params)
     if row is None:
         await require_thread(transaction, project_id, thread_id)
         raise NotFound("message", id)
@@ -187,11 +250,15 @@ PLACE = """
 async def place_of(
     transaction: Transaction, project_id: str, thread_id: str, cursor: str | None
 ) -> int | None:
-    """The position of a cursor, also of a message that was deleted since."""
+    """The position of a cursor, also of a message that was deleted since; one that waits comes last."""
     if cursor is None:
         return None
     params: Params = {"id": cursor, "thread_id": thread_id, "project_id": project_id}
     row = await transaction.one(PLACE, params)
+    if row is None:
+        if await transaction.one(GET_WAITING, params):
+            return LAST - 1
+        row = await transaction.one(PLACE, params)
     if row is None:
         await require_thread(transaction, project_id, thread_id)
         raise NotFound("message", cursor)
@@ -208,20 +275,35 @@ LOCK = """
 
 
 class Locked(Struct, frozen=True):
-    """A message's row, held until the transaction ends."""
+    """A message's row, held until the transaction ends. Of one that waits, the thread's row is held."""
 
     thread_id: str
     position: int
     body: str
+    waits: bool = False
 
 
 async def lock(transaction: Transaction, project_id: str, thread_id: str, id: str) -> Locked:
     """One message, to be changed. Raises `NotFound` for the thread or the message."""
-    row = await transaction.one(LOCK, {"id": id, "thread_id": thread_id, "project_id": project_id})
+    params: Params = {"id": id, "thread_id": thread_id, "project_id": project_id}
+    row = await transaction.one(LOCK, params)
+    if row is None:
+        if waiting := await lock_waiting(transaction, params):
+            return waiting
+        row = await transaction.one(LOCK, params)
     if row is None:
         await require_thread(transaction, project_id, thread_id)
         raise NotFound("message", id)
     return Locked(thread_id, row[0], row[1])
+
+
+async def lock_waiting(transaction: Transaction, params: Params) -> Locked | None:
+    """Likewise a message that waits; None where it does not, or no longer."""
+    if await transaction.one(GET_WAITING, params) is None:
+        return None
+    await transaction.one(HOLD_ACTIVE, params)
+    row = await transaction.one(GET_WAITING, params)
+    return None if row is None else Locked(str(params["thread_id"]), row[1], row[0], waits=True)
 
 
 UPDATE = "UPDATE messages SET body = :body WHERE thread_id = :thread_id AND position = :position"
@@ -229,7 +311,8 @@ UPDATE = "UPDATE messages SET body = :body WHERE thread_id = :thread_id AND posi
 
 async def update(transaction: Transaction, locked: Locked, body: str) -> None:
     """Replace the body of a locked message."""
-    await transaction.run(UPDATE, {"thread_id": locked.thread_id, "position": locked.position, "body": body})
+    sql = UPDATE_WAITING if locked.waits else UPDATE
+    await transaction.run(sql, {"thread_id": locked.thread_id, "position": locked.position, "body": body})
 
 
 DELETE = "DELETE FROM messages WHERE thread_id = :thread_id AND position = :position"
@@ -240,7 +323,10 @@ FORGET_FILES = "DELETE FROM tombstones WHERE parent_id = :id"
 async def delete(transaction: Transaction, locked: Locked, id: str) -> None:
     """Remove a locked message, leaving its id and its place for cursors."""
     place: Params = {"thread_id": locked.thread_id, "position": locked.position}
-    await transaction.run(DELETE, place)
+    await transaction.run(DELETE_WAITING if locked.waits else DELETE, place)
+    if locked.waits:  # the place it would have now
+        row = await transaction.one(TAKE_POSITIONS, {"thread_id": locked.thread_id, "messages": 1})
+        place = {"thread_id": locked.thread_id, "position": row[0] if row else 0}
     await transaction.run(BURY, {"id": id, **place})
     await transaction.run(FORGET_FILES, {"id": id})
 
@@ -289,5 +375,6 @@ FORGET_THREAD = "DELETE FROM tombstones WHERE parent_id = :thread_id"
 
 
 async def forget_thread(transaction: Transaction, thread_id: str) -> None:
-    """Remove what the deleted messages of a thread that is gone left behind."""
+    """Remove what the deleted messages of a thread that is gone left behind, and those that waited."""
     await transaction.run(FORGET_THREAD, {"thread_id": thread_id})
+    await transaction.run(FORGET_WAITING, {"thread_id": thread_id})

@@ -3,14 +3,16 @@
 Reference: protocol sections 5 and 6. The order of fields is the order on the wire.
 """
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from threadkeep.assistants.model import AssistantTool, ReasoningEffort, ResponseFormat
+from threadkeep.assistants.model import Assistant, AssistantTool, ReasoningEffort, ResponseFormat
+from threadkeep.messages.model import NewMessage
 from threadkeep.metadata import Metadata
-from threadkeep.threads.model import ToolResources
+from threadkeep.threads.model import NewThread, Thread, ToolResources
 
 Status = Literal[
     "queued",
@@ -72,6 +74,9 @@ class RequiredAction(Struct, frozen=True, kw_only=True):
 class LastError(Struct, frozen=True):
     code: ErrorCode
     message: str
+
+
+ToolChoiceWord = Literal["none", "auto", "required"]
 
 
 class TruncationStrategy(Struct, frozen=True):
@@ -160,6 +165,96 @@ def moved(run: Run, status: Status, **changes: Any) -> Run:
     return msgspec.structs.replace(run, status=status, **changes)
 
 
+# ---------------------------------------------------------------- what clients ask for
+
+
+class NewRun(Struct, frozen=True, kw_only=True):
+    """A run to be made. None stands for the assistant's own value."""
+
+    assistant_id: str
+    model: str | None = None
+    instructions: str | None = None
+    additional_instructions: str | None = None
+    additional_messages: list[NewMessage] = []
+    tools: list[AssistantTool] | None = None
+    tool_resources: ToolResources = ToolResources()
+    """Given to this run's tools beside the assistant's and the thread's; of create thread and run only."""
+    metadata: Metadata = {}
+    temperature: float | None = None
+    top_p: float | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    max_prompt_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    truncation_strategy: TruncationStrategy = TruncationStrategy()
+    tool_choice: str | dict[str, Any] = "auto"
+    parallel_tool_calls: bool = True
+    response_format: ResponseFormat | None = None
+    stream: bool = False
+    needs_something_to_say: bool = True
+    """Whether a thread without a user message and an assistant without instructions are refused."""
+
+
+def created(new: NewRun, assistant: Assistant, id: str, thread_id: str, now: int, expires_at: int) -> Run:
+    """The run that a client asked for, with the assistant's values where it gave none of its own."""
+    said = assistant.instructions if new.instructions is None else new.instructions
+    return Run(
+        id=id,
+        created_at=now,
+        assistant_id=assistant.id,
+        thread_id=thread_id,
+        expires_at=expires_at,
+        model=new.model or assistant.model,
+        instructions="\n".join(filter(None, (said, new.additional_instructions))) or said,
+        tools=assistant.tools if new.tools is None else new.tools,
+        tool_resources=new.tool_resources,
+        metadata=new.metadata,
+        temperature=assistant.temperature if new.temperature is None else new.temperature,
+        top_p=assistant.top_p if new.top_p is None else new.top_p,
+        reasoning_effort=new.reasoning_effort or assistant.reasoning_effort,
+        max_completion_tokens=new.max_completion_tokens,
+        max_prompt_tokens=new.max_prompt_tokens,
+        truncation_strategy=new.truncation_strategy,
+        response_format=assistant.response_format if new.response_format is None else new.response_format,
+        tool_choice=new.tool_choice,
+        parallel_tool_calls=new.parallel_tool_calls,
+    )
+
+
+class NewThreadAndRun(Struct, frozen=True):
+    """A thread to be made together with a run on it."""
+
+    thread: NewThread
+    run: NewRun
+
+
+class ToolOutput(Struct, frozen=True):
+    """What a client's function answered to one call."""
+
+    tool_call_id: str
+    output: str
+
+
+class ToolOutputs(Struct, frozen=True):
+    """The outputs of all calls that a run waits for."""
+
+    outputs: list[ToolOutput]
+    stream: bool = False
+
+
+class Start(Struct, frozen=True):
+    """How a run set out, or set out again: what a stream of it begins with.
+
+    `run` is queued; `thread` was made with it; `step` is the one that was completed by tool outputs.
+    """
+
+    run: Run
+    thread: Thread | None = None
+    step: "RunStep | None" = None
+
+
+# ---------------------------------------------------------------- working a run
+
+
 class Job(Struct, frozen=True, kw_only=True):
     """What a run is worked with besides its public form; stored beside it."""
 
@@ -221,7 +316,10 @@ StepDetails = MessageCreationDetails | ToolCallsDetails
 
 
 class RunStep(Struct, frozen=True, kw_only=True):
-    """One step of a run. The calls of one turn of the model are one step."""
+    """One step of a run. The calls of one turn of the model are one step.
+
+    `expires_at` stays as it is when the step ends: events show it, dialects leave it out elsewhere.
+    """
 
     id: str
     object: Literal["thread.run.step"] = "thread.run.step"
@@ -242,10 +340,27 @@ class RunStep(Struct, frozen=True, kw_only=True):
     metadata: Metadata | UnsetType = UNSET
 
 
+def completed_by(step: RunStep, given: ToolOutputs, now: int) -> RunStep:
+    """A step of function calls with what the client's functions answered."""
+    outputs = {one.tool_call_id: one.output for one in given.outputs}
+    calls = step.step_details.tool_calls if isinstance(step.step_details, ToolCallsDetails) else []
+    details = ToolCallsDetails([answered(call, outputs) for call in calls])
+    return msgspec.structs.replace(step, status="completed", completed_at=now, step_details=details)
+
+
+def answered(call: ToolCall, outputs: Mapping[str, str]) -> ToolCall:
+    if not isinstance(call, FunctionToolCall) or call.id not in outputs:
+        return call
+    return msgspec.structs.replace(
+        call, function=msgspec.structs.replace(call.function, output=outputs[call.id])
+    )
+
+
 run_of = msgspec.json.Decoder(Run).decode
 """The run in a stored body; likewise the others."""
 step_of = msgspec.json.Decoder(RunStep).decode
 job_of = msgspec.json.Decoder(Job).decode
+start_of = msgspec.json.Decoder(Start).decode
 
 
 def text_of(value: Struct) -> str:

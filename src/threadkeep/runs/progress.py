@@ -14,7 +14,7 @@ from threadkeep.messages import store as messages
 from threadkeep.messages.model import Message, body_of
 from threadkeep.runs import store
 from threadkeep.runs.model import Claim, Run, RunStep, moved
-from threadkeep.runs.store import Worked
+from threadkeep.runs.store import Locked, Worked
 from threadkeep.storage.database import Transaction
 
 
@@ -39,6 +39,43 @@ async def claim(context: Context, run_id: str, owner: str, until: int) -> Worked
     return await context.database.write(work)
 
 
+async def release(context: Context, claim: Claim) -> None:
+    """Hand a run over to whoever takes it."""
+
+    async def work(transaction: Transaction) -> None:
+        await store.release(transaction, claim, context.now())
+
+    await context.database.write(work)
+
+
+async def cancel(
+    transaction: Transaction, locked: Locked, owner: str | None, now: int, until: int
+) -> tuple[Run, Claim | None]:
+    """Have a locked run cancelled by whoever works it. One that nobody works is `owner`'s `until` then."""
+    run = moved(locked.run, "cancelling", required_action=None)
+    claim = None
+    if locked.owner is not None:
+        await store.update(transaction, run, locked.owner, locked.attempt, locked.due_at)
+    elif owner is None:
+        await store.update(transaction, run, None, locked.attempt, now)
+    else:
+        claim = Claim(run.id, owner, locked.attempt + 1)
+        await store.update(transaction, run, owner, claim.attempt, until)
+    await transaction.wake(store.CHANNEL)
+    return run, claim
+
+
+async def abandon(transaction: Transaction, project_id: str, thread_id: str, now: int) -> None:
+    """Have the active run of a thread that is about to be deleted cancelled, if there is one.
+
+    The run's row is locked before the thread's, as everywhere.
+    """
+    locked = await store.lock_active(transaction, project_id, thread_id)
+    if locked and locked.run.status != "cancelling" and not locked.run.is_over:
+        await cancel(transaction, locked, None, now, now)
+        await transaction.wake(store.ABANDONED)
+
+
 async def record(
     context: Context,
     claim: Claim,
@@ -47,8 +84,8 @@ async def record(
     new_messages: Sequence[Message] = (),
     steps: Sequence[RunStep] = (),
     due_at: int | None,
-) -> None:
-    """Write down what a worker has done, all of it or nothing, and the run as it is now.
+) -> Run:
+    """Write down what a worker has done, all of it or nothing, and the run as it is now, which is returned.
 
     `after` is the run as the worker moved it from what it knew (`runs.model.moved`). `due_at` is the end of
     the lease where the worker goes on, the run's expiry where it waits for its client, None where it is
@@ -56,7 +93,7 @@ async def record(
     that meanwhile and `after` is no answer to it; nothing is written then.
     """
 
-    async def work(transaction: Transaction) -> None:
+    async def work(transaction: Transaction) -> Run:
         run = await store.held(transaction, claim)
         if run is None:
             raise Lost
@@ -74,8 +111,9 @@ async def record(
         if after.is_over:
             await unlock(transaction, after)
         await transaction.wake(store.CHANNEL)
+        return kept
 
-    await context.database.write(work)
+    return await context.database.write(work)
 
 
 TAKE_POSITION = """

@@ -6,15 +6,20 @@ waits for its client; null once it is over. `owner` and `attempt` name one claim
 run names the claim, so that a process which has lost it can write nothing any more.
 """
 
+from collections.abc import Iterator, Sequence
+
 from msgspec import Struct
 
-from threadkeep.errors import NotFound
+from threadkeep.errors import NotFound, ThreadHasActiveRun
 from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
 from threadkeep.runs.model import Claim, Job, Run, RunStep, job_of, run_of, step_of, text_of
 from threadkeep.storage.database import Params, Transaction
 
 CHANNEL = "threadkeep_runs"
 """Woken whenever a run was made, moved or handed over."""
+ABANDONED = "threadkeep_runs_abandoned"
+"""Woken too when a run is cancelled since its thread was deleted: its row may be gone before whoever works it
+has looked."""
 
 
 class Worked(Struct, frozen=True):
@@ -65,6 +70,18 @@ UNLOCK_THREAD = """
 """
 ACTIVE_RUN = "SELECT active_run_id FROM threads WHERE id = :thread_id AND project_id = :project_id"
 
+
+async def lock_thread(transaction: Transaction, project_id: str, thread_id: str, run_id: str) -> None:
+    """Make a run the active one of its thread. Raises `NotFound` for the thread, `ThreadHasActiveRun`."""
+    params: Params = {"thread_id": thread_id, "project_id": project_id, "run_id": run_id}
+    while await transaction.one(LOCK_THREAD, params) is None:
+        row = await transaction.one(ACTIVE_RUN, params)
+        if row is None:
+            raise NotFound("thread", thread_id)
+        if row[0] is not None:  # else the other one was over just now
+            raise ThreadHasActiveRun(thread_id, row[0])
+
+
 GET = """
     SELECT r.body FROM runs r JOIN threads t ON t.id = r.thread_id
     WHERE r.id = :id AND r.thread_id = :thread_id AND t.project_id = :project_id
@@ -92,7 +109,12 @@ LOCK = """
     UPDATE runs SET attempt = attempt
     WHERE id = :id AND thread_id = :thread_id
     AND thread_id IN (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
-    RETURNING body, owner, attempt
+    RETURNING body, owner, attempt, due_at
+"""
+LOCK_ACTIVE = """
+    UPDATE runs SET attempt = attempt
+    WHERE id = (SELECT active_run_id FROM threads WHERE id = :thread_id AND project_id = :project_id)
+    RETURNING body, owner, attempt, due_at
 """
 
 
@@ -102,6 +124,7 @@ class Locked(Struct, frozen=True):
     run: Run
     owner: str | None
     attempt: int
+    due_at: int | None
 
 
 async def lock(transaction: Transaction, project_id: str, thread_id: str, id: str) -> Locked:
@@ -110,7 +133,13 @@ async def lock(transaction: Transaction, project_id: str, thread_id: str, id: st
     if row is None:
         await require_thread(transaction, project_id, thread_id)
         raise NotFound("run", id)
-    return Locked(run_of(row[0]), row[1], row[2])
+    return Locked(run_of(row[0]), *row[1:])
+
+
+async def lock_active(transaction: Transaction, project_id: str, thread_id: str) -> Locked | None:
+    """The run of a thread that is not over, to be changed; None where there is none."""
+    row = await transaction.one(LOCK_ACTIVE, {"thread_id": thread_id, "project_id": project_id})
+    return None if row is None else Locked(run_of(row[0]), *row[1:])
 
 
 UPDATE = """
@@ -136,6 +165,14 @@ async def update(
     )
 
 
+REWRITE = "UPDATE runs SET body = :body WHERE id = :id"
+
+
+async def rewrite(transaction: Transaction, run: Run) -> None:
+    """Store a run that this transaction has locked, and that did not move."""
+    await transaction.run(REWRITE, {"id": run.id, "body": text_of(run)})
+
+
 # ---------------------------------------------------------------- claims
 
 DUE = """
@@ -150,6 +187,9 @@ CLAIM = """
 RENEW = """
     UPDATE runs SET due_at = :until WHERE id = :id AND owner = :owner AND attempt = :attempt
     RETURNING status
+"""
+RELEASE = """
+    UPDATE runs SET owner = NULL, due_at = :now WHERE id = :id AND owner = :owner AND attempt = :attempt
 """
 HELD = """
     UPDATE runs SET attempt = attempt WHERE id = :id AND owner = :owner AND attempt = :attempt
@@ -180,6 +220,12 @@ async def renew(transaction: Transaction, claim: Claim, until: int) -> str | Non
     return None if row is None else str(row[0])
 
 
+async def release(transaction: Transaction, claim: Claim, now: int) -> None:
+    """Let any process have a run that is not over, from now on; nothing where the claim is lost."""
+    await transaction.run(RELEASE, {**of_claim(claim), "now": now})
+    await transaction.wake(CHANNEL)
+
+
 async def held(transaction: Transaction, claim: Claim) -> Run | None:
     """The run of a claim, locked; None where the claim is lost."""
     row = await transaction.one(HELD, of_claim(claim))
@@ -192,6 +238,74 @@ CANCELLING = "SELECT id FROM runs WHERE status = 'cancelling'"
 async def cancelling(transaction: Transaction) -> set[str]:
     """Every run that is to be cancelled, whoever works it."""
     return {row[0] for row in await transaction.all(CANCELLING, {})}
+
+
+CLAIMED = """
+    SELECT project_id, body, job FROM runs WHERE id = :id AND owner = :owner AND attempt = :attempt
+"""
+
+
+async def claimed(transaction: Transaction, claim: Claim) -> Worked | None:
+    """The run of a claim; None where the claim is lost."""
+    row = await transaction.one(CLAIMED, of_claim(claim))
+    return None if row is None else Worked(claim, row[0], run_of(row[1]), job_of(row[2]))
+
+
+DUE_TO_END = """
+    SELECT id FROM runs
+    WHERE due_at IS NOT NULL AND due_at <= :now
+    AND (status IN ('requires_action', 'cancelling') OR due_at <= :long_ago)
+    ORDER BY due_at, id LIMIT :rows
+"""
+
+
+async def due_to_end(transaction: Transaction, now: int, long_ago: int, rows: int) -> list[str]:
+    """Those of the due runs that need no model: they are to be cancelled, or have expired, as all have that
+    were due so long ago."""
+    params: Params = {"now": now, "long_ago": long_ago, "rows": rows}
+    return [row[0] for row in await transaction.all(DUE_TO_END, params)]
+
+
+MOST_AT_ONCE = 50
+"""Runs that one statement names. Where there are fewer, the last one is named again, so that there is one
+text to prepare."""
+_NAMED = ", ".join(f":id{number}" for number in range(MOST_AT_ONCE))
+RENEW_MANY = f"""
+    UPDATE runs SET due_at = :until WHERE owner = :owner AND due_at IS NOT NULL AND id IN ({_NAMED})
+    RETURNING id, attempt
+"""
+STANDING = f"SELECT id, status, attempt FROM runs WHERE id IN ({_NAMED})"
+
+
+def named(ids: Sequence[str]) -> Iterator[dict[str, str | int | list[str] | None]]:
+    """Parameters that name these runs, for as many statements as it takes."""
+    for start in range(0, len(ids), MOST_AT_ONCE):
+        some = ids[start : start + MOST_AT_ONCE]
+        yield {f"id{number}": some[min(number, len(some) - 1)] for number in range(MOST_AT_ONCE)}
+
+
+async def renew_many(transaction: Transaction, claims: Sequence[Claim], until: int) -> set[Claim]:
+    """Prolong claims of one owner; those that are lost."""
+    attempts: dict[str, int] = {}
+    for params in named([claim.run_id for claim in claims]):
+        rows = await transaction.all(RENEW_MANY, {**params, "owner": claims[0].owner, "until": until})
+        attempts.update((row[0], row[1]) for row in rows)
+    return {claim for claim in claims if attempts.get(claim.run_id) != claim.attempt}
+
+
+class Standing(Struct, frozen=True):
+    """How far a run is."""
+
+    status: str
+    attempt: int
+
+
+async def standing(transaction: Transaction, ids: Sequence[str]) -> dict[str, Standing]:
+    """How far runs are, whosever they are; those that are gone are left out."""
+    found: dict[str, Standing] = {}
+    for params in named(ids):
+        found.update((row[0], Standing(row[1], row[2])) for row in await transaction.all(STANDING, params))
+    return found
 
 
 # ---------------------------------------------------------------- lists

@@ -9,7 +9,7 @@ import logging
 import os
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +68,7 @@ class Blobs(ABC):
     async def _write(self, key: str, chunks: AsyncIterator[bytes]) -> None:
         """Make `chunks` the bytes of `key`, to stay when this returns, or leave nothing."""
 
-    async def open(self, key: str, stored: Stored, span: Span | None = None) -> AsyncIterator[bytes]:
+    async def open(self, key: str, stored: Stored, span: Span | None = None) -> AsyncGenerator[bytes, None]:
         """The bytes of `key` in chunks, or of a part of it. Raises `Damaged` if there are none.
 
         Whole bytes are compared with their checksum, parts cannot be: what is returned raises `Damaged`
@@ -90,7 +90,7 @@ class Blobs(ABC):
             await obstore.delete_async(self._store, key)
 
 
-async def whole_of(result: "GetResult", key: str, stored: Stored) -> AsyncIterator[bytes]:
+async def whole_of(result: "GetResult", key: str, stored: Stored) -> AsyncGenerator[bytes, None]:
     """All bytes, the last of them only once all have proven right."""
     digest, held = hashlib.sha256(), b""
     if result.meta["size"] != stored.bytes:
@@ -106,7 +106,7 @@ async def whole_of(result: "GetResult", key: str, stored: Stored) -> AsyncIterat
     yield held
 
 
-async def part_of(result: "GetResult", key: str, stored: Stored) -> AsyncIterator[bytes]:
+async def part_of(result: "GetResult", key: str, stored: Stored) -> AsyncGenerator[bytes, None]:
     """The bytes that were asked for."""
     if result.meta["size"] != stored.bytes:
         raise Damaged(key)

@@ -18,6 +18,9 @@ Params = Mapping[str, "str | int | list[str] | None"]
 class Transaction(Protocol):
     """Statements of one transaction."""
 
+    engine: str
+    """`sqlite` or `postgres`: which migrations ask, to pick what one of them alone can run."""
+
     async def all(self, sql: str, params: Params) -> list[Row]:
         """Every row of the result."""
         ...

@@ -1,4 +1,5 @@
-"""Migrations: numbered SQL files, applied forward only, each in one transaction.
+"""Migrations: numbered SQL files, applied forward only, each in one transaction. A file may have
+companions for one engine (`storage.companions`).
 
 `schema.sql` is always the whole truth; a test proves that it equals the sum of the migrations.
 """
@@ -9,6 +10,7 @@ from importlib import resources
 from msgspec import Struct
 
 from threadkeep.errors import ThreadkeepError
+from threadkeep.storage.companions import companion_of
 from threadkeep.storage.database import Database, Transaction
 
 CREATE_LEDGER = """
@@ -27,6 +29,10 @@ class Migration(Struct, frozen=True):
     version: int
     name: str
     statements: tuple[str, ...]
+
+    @property
+    def file(self) -> str:
+        return f"migrations/{self.version:04}_{self.name}.sql"
 
 
 class SchemaTooNew(ThreadkeepError):
@@ -80,7 +86,7 @@ async def migrate(database: Database) -> list[Migration]:
         await transaction.define(CREATE_LEDGER)
         applied = await lacking(transaction)
         for migration in applied:
-            for statement in migration.statements:
+            for statement in (*migration.statements, *companion_of(migration.file, transaction.engine)):
                 await transaction.define(statement)
             await transaction.run(RECORD, {"version": migration.version, "name": migration.name})
         return applied

@@ -115,6 +115,71 @@ CREATE TABLE idempotency_keys (
 
 CREATE INDEX idempotency_keys_by_expiry ON idempotency_keys (expires_at);
 
+-- Assistants, runs and their steps ----------------------------------------------------------------
+
+CREATE TABLE assistants (
+    id TEXT NOT NULL PRIMARY KEY,
+    project_id TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    body TEXT NOT NULL                         -- the whole assistant as OpenAI v2 serves it
+);
+
+CREATE INDEX assistants_of_project ON assistants (project_id, id);
+
+CREATE TABLE assistant_files (
+    assistant_id TEXT NOT NULL,
+    file_id TEXT NOT NULL,
+    position BIGINT,                           -- among the files that v1 attached; null for v2's
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (assistant_id, file_id)
+);
+
+CREATE INDEX assistant_files_by_file ON assistant_files (file_id);
+
+-- A run's row is also the job of working it. A trigger refuses an illegal move of its status.
+CREATE TABLE runs (
+    id TEXT NOT NULL PRIMARY KEY,
+    project_id TEXT NOT NULL,
+    thread_id TEXT NOT NULL,
+    status TEXT NOT NULL,
+    owner TEXT,                                -- the process that works it
+    attempt BIGINT NOT NULL,                   -- counts claims; a process writes under its own only
+    due_at BIGINT,                             -- when somebody should look at it; null once it is over
+    job TEXT NOT NULL,                         -- JSON: what it is worked with besides its body
+    body TEXT NOT NULL                         -- the whole run as OpenAI v2 serves it
+);
+
+CREATE INDEX runs_of_thread ON runs (thread_id, id);
+
+CREATE INDEX runs_by_time ON runs (due_at, id) WHERE due_at IS NOT NULL;
+
+CREATE INDEX runs_cancelling ON runs (id) WHERE status = 'cancelling';
+
+CREATE TABLE run_steps (
+    run_id TEXT NOT NULL,
+    position BIGINT NOT NULL,                  -- from 1
+    id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (run_id, position)
+);
+
+-- Messages that came while a run was active, and join their thread when it is over.
+CREATE TABLE waiting_messages (
+    thread_id TEXT NOT NULL,
+    position BIGINT NOT NULL,                  -- among those that wait
+    id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    PRIMARY KEY (thread_id, position)
+);
+
+CREATE TABLE virtual_keys (
+    id TEXT NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    provider TEXT NOT NULL,                    -- its name in the settings, or a base URL
+    sealed TEXT NOT NULL,                      -- the secret, encrypted
+    created_at BIGINT NOT NULL
+);
+
 -- The migrations that this database has had ------------------------------------------------------
 
 CREATE TABLE schema_migrations (

@@ -74,6 +74,8 @@ def use_wal(connection: apsw.Connection) -> None:
 class SQLiteTransaction:
     """Statements on one connection. Its methods are coroutines that never wait."""
 
+    engine = "sqlite"
+
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.execute
         self.woken: set[str] = set()

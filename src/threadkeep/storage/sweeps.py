@@ -95,8 +95,11 @@ class Sweeper:
             if more:
                 await asyncio.sleep(0)
             else:
-                with suppress(TimeoutError):  # some become due by themselves, and a wake-up can be lost
-                    await asyncio.wait_for(self._woken.wait(), SECONDS_BETWEEN)
+                # Some become due by themselves, and a wake-up can be lost. (Not `wait_for`: before Python 3.12
+                # it forgets a cancellation that comes in the same turn as the event.)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(SECONDS_BETWEEN):
+                        await self._woken.wait()
 
     async def sweep(self) -> bool:
         """Carry out what is due, once; whether there may be more."""

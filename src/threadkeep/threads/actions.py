@@ -7,6 +7,7 @@ from threadkeep.messages import store as messages
 from threadkeep.messages.actions import attach
 from threadkeep.messages.model import body_of, created
 from threadkeep.metadata import updated
+from threadkeep.runs import progress
 from threadkeep.storage import sweeps
 from threadkeep.storage.database import Transaction
 from threadkeep.threads import store
@@ -73,9 +74,13 @@ async def modify(context: Context, project_id: str, id: str, change: ThreadChang
 
 
 async def delete(context: Context, project_id: str, id: str) -> None:
-    """Remove a thread at once; its messages follow in small steps. Raises `NotFound`."""
+    """Remove a thread at once; what is under it follows in small steps. Raises `NotFound`.
+
+    A run that is not over is cancelled.
+    """
 
     async def work(transaction: Transaction) -> None:
+        await progress.abandon(transaction, project_id, id, context.now())
         await store.delete(transaction, project_id, id)
         await sweeps.plan_now(transaction, sweeps.THREAD, id, context.now())
 

@@ -1,1 +1,1 @@
-"""Virtual keys: names for upstream providers and their secrets."""
+"""Virtual keys: names under which requests choose a provider of models and the secret to use there."""

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
+from threadkeep.assistants.model import AssistantFile
 from threadkeep.files.model import File
 from threadkeep.messages.model import MessageFile
 
@@ -68,6 +69,22 @@ class Deleted(Struct, frozen=True):
     deleted: Literal[True]
 
 
+class Model(Struct, frozen=True):
+    """Something to run on. `created` is 0 where that is not known."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+
+
+class ListOfModels(Struct, frozen=True):
+    """Every model there is; this list has no pages."""
+
+    object: Literal["list"]
+    data: list[Model]
+
+
 @cache
 def list_of(item: type[Struct]) -> type[Struct]:
     """A page of objects; null at both ends where it is empty."""
@@ -84,8 +101,29 @@ def list_of(item: type[Struct]) -> type[Struct]:
     )
 
 
-def answers(thread: type[Struct], message: type[Struct]) -> Mapping[str, Any]:
-    """What each operation answers with where all goes well, in a dialect with these two forms."""
+def of_assistants(assistant: type[Struct]) -> Mapping[str, Any]:
+    """What each operation on assistants answers with where all goes well."""
+    return {
+        "create_assistant": assistant,
+        "list_assistants": list_of(assistant),
+        "retrieve_assistant": assistant,
+        "modify_assistant": assistant,
+        "delete_assistant": Deleted,
+        "create_assistant_file": AssistantFile,
+        "list_assistant_files": list_of(AssistantFile),
+        "retrieve_assistant_file": AssistantFile,
+        "delete_assistant_file": Deleted,
+    }
+
+
+STREAMED = frozenset({"create_run", "create_thread_and_run", "submit_tool_outputs"})
+"""Operations that answer with events where the body says `stream`."""
+
+
+def answers(
+    thread: type[Struct], message: type[Struct], run: type[Struct], step: type[Struct]
+) -> Mapping[str, Any]:
+    """What each operation answers with where all goes well, in a dialect with these forms."""
     return {
         "upload_file": File,
         "list_files": list_of(File),
@@ -102,6 +140,17 @@ def answers(thread: type[Struct], message: type[Struct]) -> Mapping[str, Any]:
         "retrieve_message": message,
         "modify_message": message,
         "delete_message": Deleted,
+        "create_run": run,
+        "create_thread_and_run": run,
+        "list_runs": list_of(run),
+        "retrieve_run": run,
+        "modify_run": run,
+        "submit_tool_outputs": run,
+        "cancel_run": run,
+        "list_run_steps": list_of(step),
+        "retrieve_run_step": step,
         "list_message_files": list_of(MessageFile),
         "retrieve_message_file": MessageFile,
+        "list_models": ListOfModels,
+        "retrieve_model": Model,
     }

@@ -5,16 +5,19 @@ objects look, and how each error is put.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from threadkeep.assistants.model import AssistantFile, StoredAssistant
+from threadkeep.engine.events import Event
 from threadkeep.errors import Invalid, MalformedJSON, ThreadkeepError
 from threadkeep.files.model import File
 from threadkeep.messages.model import MessageFile
 from threadkeep.paging import Page
+from threadkeep.runs.model import Run, RunStep
 from threadkeep.threads.model import Thread
 from threadkeep.wire.check import problems
 
@@ -74,11 +77,19 @@ class Dialect(Struct, frozen=True, kw_only=True):
     bodies: Mapping[str, Body]
     id_prefixes: Mapping[str, str]
     """Path parameters whose form is checked before anything is looked up."""
+    assistant: Callable[[StoredAssistant], str]
+    assistant_file: Callable[[AssistantFile], str]
     message: Callable[[str], str]
     """From a stored body to JSON text; likewise the others from objects."""
     thread: Callable[[Thread], str]
     file: Callable[[File], str]
     message_file: Callable[[MessageFile], str]
+    run: Callable[[Run], str]
+    step: Callable[[RunStep], str]
+    step_with_content: Callable[[RunStep], str]
+    """With what a file search found, which `include[]` asks for."""
+    events: Callable[[Sequence[Event]], bytes]
+    """What happened in a run, as server-sent events (`wire.sse`)."""
     errors: Mapping[type[ThreadkeepError], Callable[[Any], ErrorReply]]
     answers: Mapping[str, Any]
     """The Struct that each operation answers with (`bytes` where it is a file's content), and below the one
@@ -92,6 +103,14 @@ class Dialect(Struct, frozen=True, kw_only=True):
     def file_deleted(self, id: str) -> str:
         """The Files API's answer to a deletion, which has a form of its own."""
         return text_of({"object": "file", "deleted": True, "id": id})
+
+    def models(self, models: Sequence[Mapping[str, Any]]) -> str:
+        """The list of models, which has no pages."""
+        return text_of({"object": "list", "data": models})
+
+    def model(self, model: Mapping[str, Any]) -> str:
+        """One model."""
+        return text_of(model)
 
     def page(self, page: Page[Any], render: Callable[[Any], str]) -> str:
         """A list."""

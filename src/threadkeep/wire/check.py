@@ -7,12 +7,14 @@ it, as `Problem`s; each dialect puts them in its own words.
 
 import re
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from msgspec import inspect
 
+from threadkeep.assistants.model import Ranker, ReasoningEffort
 from threadkeep.errors import Problem
 from threadkeep.messages.model import Detail, Role, ToolType
+from threadkeep.runs.model import ToolChoiceWord
 
 Path = tuple[str | int, ...]
 Json = Any
@@ -20,13 +22,20 @@ Json = Any
 ORDER = ["missing", "unknown"]
 """Kinds in the order in which the service reports them; all others follow."""
 
-AS_PUBLISHED = {frozenset(get_args(one)): get_args(one) for one in (Role, Detail, ToolType)}
+TO_THE_END = r"(?![\s\S])"
+"""What Python's `$` lacks: nothing may follow it, not even a line break."""
+URL = r'^[A-Za-z][A-Za-z0-9+.\-]*:[^\s\x00-\x20"<>\\^`{|}]+$' + TO_THE_END
+
+NoneOrAuto = Literal["none", "auto"]
+"""v1's choices of a tool, and of a format."""
+CHOICES = (Role, Detail, ToolType, Ranker, ReasoningEffort, ToolChoiceWord, NoneOrAuto)
+AS_PUBLISHED = {frozenset(get_args(one)): get_args(one) for one in CHOICES}
 """msgspec sorts the values of a Literal; errors list them in the reference's order."""
 
 NAMES: dict[Any, str] = {
     inspect.StrType: "a string",
     inspect.IntType: "an integer",
-    inspect.FloatType: "a number",
+    inspect.FloatType: "a decimal",
     inspect.BoolType: "a boolean",
     inspect.NoneType: "null",
     inspect.ListType: "an array",
@@ -84,12 +93,15 @@ def walk(kind: inspect.Type, value: Json, path: Path) -> Iterator[Problem]:
         case inspect.StrType() if isinstance(value, str):
             yield from sizes(value, path, "string", kind.min_length, kind.max_length)
             if kind.pattern and not re.search(kind.pattern, value):
-                yield Problem(path, "pattern", actual=value)
+                rule = kind.pattern.removesuffix(TO_THE_END)
+                yield Problem(path, "url" if kind.pattern == URL else "pattern", expected=rule, actual=value)
         case inspect.LiteralType() if isinstance(value, str):
             if value not in kind.values:
                 values = AS_PUBLISHED.get(frozenset(kind.values), kind.values)
                 yield Problem(path, "enum", actual=value, choices=tuple(map(str, values)))
         case inspect.IntType() if isinstance(value, int) and not isinstance(value, bool):
+            yield from bounds(kind, value, path)
+        case inspect.FloatType() if accepts(kind, value):
             yield from bounds(kind, value, path)
         case inspect.AnyType() | inspect.RawType():
             return
@@ -197,11 +209,12 @@ def sizes(value: Any, path: Path, what: str, least: int | None, most: int | None
         yield Problem(path, kind, actual=len(value), limit=most)
 
 
-def bounds(kind: inspect.IntType, value: int, path: Path) -> Iterator[Problem]:
+def bounds(kind: inspect.IntType | inspect.FloatType, value: float, path: Path) -> Iterator[Problem]:
+    what = "integer" if isinstance(value, int) else "decimal"
     if kind.ge is not None and value < kind.ge:
-        yield Problem(path, "integer_too_small", actual=value, limit=kind.ge)
+        yield Problem(path, f"{what}_too_small", actual=value, limit=int(kind.ge))
     if kind.le is not None and value > kind.le:
-        yield Problem(path, "integer_too_big", actual=value, limit=kind.le)
+        yield Problem(path, f"{what}_too_big", actual=value, limit=int(kind.le))
 
 
 def surrogates(value: Json, path: Path) -> Iterator[Problem]:

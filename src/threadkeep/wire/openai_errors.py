@@ -50,6 +50,13 @@ def bad_key(problem: errors.BadKey) -> ErrorReply:
     )
 
 
+def unknown_virtual_key(problem: errors.UnknownVirtualKey) -> ErrorReply:
+    return unauthorized(
+        f"Unknown virtual key: '{problem.name}'. This server has virtual keys, and none of that name.",
+        "unknown_virtual_key",
+    )
+
+
 def missing_beta(_: errors.MissingBeta) -> ErrorReply:
     return envelope(
         400,
@@ -102,6 +109,10 @@ def no_such_file(problem: errors.NoSuchFile) -> ErrorReply:
     return with_detail(envelope(404, f"No such File object: {problem.id}", "id"))
 
 
+def no_such_model(problem: errors.NoSuchModel) -> ErrorReply:
+    return envelope(404, f"The model '{problem.id}' does not exist", "model", "model_not_found")
+
+
 def bad_upload(problem: errors.BadUpload) -> ErrorReply:
     return with_detail(envelope(400, problem.message, problem.param))
 
@@ -121,6 +132,35 @@ def bad_range(problem: errors.BadRange) -> ErrorReply:
 
 def run_active(problem: errors.RunActive) -> ErrorReply:
     return envelope(400, f"Can't add messages to {problem.thread_id} while a run {problem.run_id} is active.")
+
+
+def thread_has_active_run(problem: errors.ThreadHasActiveRun) -> ErrorReply:
+    return envelope(400, f"Thread {problem.thread_id} already has an active run {problem.run_id}.")
+
+
+def nothing_to_run(_: errors.NothingToRun) -> ErrorReply:
+    return envelope(
+        400,
+        "Run creation requires a Thread with a user message or an assistant with instructions.",
+        code="invalid_thread",
+    )
+
+
+def run_not_modifiable(problem: errors.RunNotModifiable) -> ErrorReply:
+    return envelope(400, f"Cannot update run with status '{problem.status}'.")
+
+
+def run_not_cancellable(problem: errors.RunNotCancellable) -> ErrorReply:
+    return envelope(400, f"Cannot cancel run with status '{problem.status}'.")
+
+
+def no_outputs_expected(problem: errors.NoOutputsExpected) -> ErrorReply:
+    return envelope(400, f'Runs in status "{problem.status}" do not accept tool outputs.')
+
+
+def wrong_outputs(problem: errors.WrongOutputs) -> ErrorReply:
+    expected, given = (",".join(f"'{id}'" for id in ids) for ids in (problem.expected, problem.given))
+    return envelope(400, f"Expected tool outputs for call_ids [{expected}], got [{given}]")
 
 
 def bad_idempotency_key(problem: errors.BadIdempotencyKey) -> ErrorReply:
@@ -190,6 +230,7 @@ def internal(problem: errors.InternalError) -> ErrorReply:
 COMMON: Mapping[type[errors.ThreadkeepError], Callable[[Any], ErrorReply]] = {
     errors.NoKey: no_key,
     errors.BadKey: bad_key,
+    errors.UnknownVirtualKey: unknown_virtual_key,
     errors.MissingBeta: missing_beta,
     errors.UnknownBeta: unknown_beta,
     errors.MalformedJSON: malformed,
@@ -197,10 +238,17 @@ COMMON: Mapping[type[errors.ThreadkeepError], Callable[[Any], ErrorReply]] = {
     errors.TooLarge: too_large,
     errors.NotFound: not_found,
     errors.NoSuchFile: no_such_file,
+    errors.NoSuchModel: no_such_model,
     errors.BadUpload: bad_upload,
     errors.NotDownloadable: not_downloadable,
     errors.BadRange: bad_range,
     errors.RunActive: run_active,
+    errors.ThreadHasActiveRun: thread_has_active_run,
+    errors.NothingToRun: nothing_to_run,
+    errors.RunNotModifiable: run_not_modifiable,
+    errors.RunNotCancellable: run_not_cancellable,
+    errors.NoOutputsExpected: no_outputs_expected,
+    errors.WrongOutputs: wrong_outputs,
     errors.BadIdempotencyKey: bad_idempotency_key,
     errors.IdempotencyKeyReused: idempotency_key_reused,
     errors.UnknownRoute: unknown_route,

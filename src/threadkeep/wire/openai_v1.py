@@ -4,84 +4,37 @@ What v1 cannot say is left out of what it is shown (section 12.12); nothing stor
 Validation errors are the texts of the validator that the service used then.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from threadkeep import errors
+from threadkeep.engine.events import TextDelta
 from threadkeep.errors import Invalid, Problem
 from threadkeep.messages.model import (
-    Attachment,
     IncompleteDetails,
     Message,
-    NewMessage,
     Role,
     TextPart,
     file_ids_of,
     message_of,
 )
-from threadkeep.metadata import MAX_PAIRS, MAX_VALUE, Key, Metadata, Value
-from threadkeep.threads.model import NewThread, Thread, ThreadChange
-from threadkeep.wire import openai_v2
-from threadkeep.wire.answers import OPENAI_ERRORS, answers
+from threadkeep.metadata import Metadata
+from threadkeep.threads.model import Thread
+from threadkeep.wire import assistants_v1, openai_v2, runs, runs_v1, sse
+from threadkeep.wire.answers import OPENAI_ERRORS, answers, of_assistants
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.openai_errors import COMMON, envelope
-from threadkeep.wire.shapes import MAX_MESSAGE_FILES, Content, attachments_of, parts_of
-
-# ---------------------------------------------------------------- bodies
-
-V1Metadata = Annotated[dict[Key, Value | int | float | bool], Meta(max_length=MAX_PAIRS)]
-"""v1 turned other scalars into strings."""
-
-
-class CreateMessage(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Content parts and attachments are v2's; they are taken here too, since some clients send the old
-    header with the new body (KNIME's node lets its user choose)."""
-
-    role: Role
-    content: Content
-    file_ids: Annotated[list[str], Meta(max_length=MAX_MESSAGE_FILES)] | None = None
-    attachments: list[Attachment] | None = None
-    metadata: V1Metadata | None = None
-
-
-class CreateThread(Struct, frozen=True, forbid_unknown_fields=True):
-    messages: list[CreateMessage] | None = None
-    metadata: V1Metadata | None = None
-
-
-class Modify(Struct, frozen=True, forbid_unknown_fields=True):
-    metadata: V1Metadata | None = None
-
-
-def new_message(body: CreateMessage) -> NewMessage:
-    attachments = attachments_of(body.file_ids or []) + (body.attachments or [])
-    return NewMessage(body.role, parts_of(body.content), attachments, strings(body.metadata) or {})
-
-
-def new_thread(body: CreateThread) -> NewThread:
-    return NewThread([new_message(one) for one in body.messages or []], strings(body.metadata) or {})
-
-
-def metadata_change(body: Modify) -> Metadata | None:
-    return strings(body.metadata)
-
-
-def thread_change(body: Modify) -> ThreadChange:
-    return ThreadChange(strings(body.metadata))
-
-
-def strings(metadata: dict[str, str | int | float | bool] | None) -> Metadata | None:
-    """Every value as v1 wrote it: `True`, `1`, `1.5`."""
-    if metadata is None:
-        return None
-    written = {key: str(value) for key, value in metadata.items()}
-    for key, value in written.items():
-        if len(value) > MAX_VALUE:
-            problem = Problem(("metadata", key), "string_too_long", actual=len(value), limit=MAX_VALUE)
-            raise Invalid(problem)
-    return written
-
+from threadkeep.wire.shapes import MAX_MESSAGE_FILES
+from threadkeep.wire.threads_v1 import (
+    CreateMessage,
+    CreateThread,
+    Modify,
+    metadata_change,
+    new_message,
+    new_thread,
+    thread_change,
+)
 
 # ---------------------------------------------------------------- objects
 
@@ -131,11 +84,26 @@ def thread(stored: Thread) -> str:
     return text_of(ThreadV1(stored.id, stored.object, stored.created_at, stored.metadata))
 
 
+# ---------------------------------------------------------------- events
+
+EVENTS: sse.Forms = {
+    **sse.forms(
+        thread,
+        lambda told: text_of(message_v1(told)),
+        runs_v1.run,
+        runs_v1.step_in_stream,
+        runs_v1.NAMES,
+    ),
+    TextDelta: lambda delta: "" if delta.refusal else sse.text_delta(delta),
+}
+"""v1 has no refusals: neither their pieces nor their parts are shown."""
+
 # ---------------------------------------------------------------- errors
 
 TYPES = {
     "a string": ("str type expected", "type_error.str"),
     "an integer": ("value is not a valid integer", "type_error.integer"),
+    "a decimal": ("value is not a valid float", "type_error.float"),
     "an object": ("value is not a valid dict", "type_error.dict"),
     "an array": ("value is not a valid list", "type_error.list"),
     "an array of strings": ("value is not a valid list", "type_error.list"),
@@ -172,13 +140,17 @@ def line(problem: Problem) -> tuple[str, str]:
         case "array_too_short":
             words = f"ensure this value has at least {limit} items"
             return words, f"value_error.list.min_items; limit_value={limit}"
-        case "integer_too_big":
+        case "integer_too_big" | "decimal_too_big":
             words = f"ensure this value is less than or equal to {limit}"
             return words, f"value_error.number.not_le; limit_value={limit}"
-        case "integer_too_small":
+        case "integer_too_small" | "decimal_too_small":
             words = f"ensure this value is greater than or equal to {limit}"
             return words, f"value_error.number.not_ge; limit_value={limit}"
         case "pattern":
+            pattern = problem.expected
+            words = f'string does not match regex "{pattern}"'
+            return words, f"value_error.str.regex; pattern={pattern}"
+        case "url":
             return "invalid or missing URL scheme", "value_error.url.scheme"
     return openai_v2.WORDS[problem.kind][0].format(
         param=openai_v2.dotted(problem.path) or "body", limit=limit
@@ -203,24 +175,46 @@ def wrong_content_type(_: errors.UnsupportedContentType) -> ErrorReply:
 
 # ---------------------------------------------------------------- the table
 
-OPERATIONS = {*openai_v2.THREADS, *openai_v2.MESSAGES, *openai_v2.FILES} - {"delete_message"}
+OPERATIONS = {*openai_v2.operations()} - {"delete_message"}
+ASSISTANT_FILES = {
+    "create_assistant_file",
+    "list_assistant_files",
+    "retrieve_assistant_file",
+    "delete_assistant_file",
+}
 MESSAGE_FILES = {"list_message_files", "retrieve_message_file"}
 
 DIALECT = Dialect(
     name="openai_v1",
-    operations=frozenset(OPERATIONS | MESSAGE_FILES),
+    operations=frozenset(OPERATIONS | ASSISTANT_FILES | MESSAGE_FILES),
     bodies={
+        "create_assistant": Body(assistants_v1.CreateAssistant, assistants_v1.new_assistant),
+        "modify_assistant": Body(assistants_v1.ModifyAssistant, assistants_v1.assistant_change),
+        "create_assistant_file": Body(assistants_v1.CreateAssistantFile, assistants_v1.attached_file),
         "create_thread": Body(CreateThread, new_thread),
         "modify_thread": Body(Modify, thread_change),
         "create_message": Body(CreateMessage, new_message),
         "modify_message": Body(Modify, metadata_change),
+        "create_run": Body(runs_v1.CreateRun, runs_v1.new_run),
+        "create_thread_and_run": Body(runs_v1.CreateThreadAndRun, runs_v1.new_thread_and_run),
+        "modify_run": Body(Modify, metadata_change),
+        "submit_tool_outputs": Body(runs.SubmitToolOutputs, runs.submitted),
     },
     id_prefixes={},
+    assistant=assistants_v1.assistant,
+    assistant_file=text_of,
     message=message,
     thread=thread,
     file=text_of,
     message_file=text_of,
+    run=runs_v1.run,
+    step=runs_v1.step,
+    step_with_content=runs_v1.step,
+    events=sse.writer(EVENTS),
     errors={**COMMON, Invalid: invalid, errors.UnsupportedContentType: wrong_content_type},
-    answers=answers(ThreadV1, MessageV1),
+    answers={
+        **of_assistants(assistants_v1.AssistantV1),
+        **answers(ThreadV1, MessageV1, runs_v1.RunV1, runs_v1.RunStepV1),
+    },
     error_shapes=OPENAI_ERRORS,
 )

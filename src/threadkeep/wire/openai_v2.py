@@ -1,88 +1,20 @@
 """OpenAI v2: the form that the domain speaks. Reference: protocol sections 1 to 4."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any
-
-from msgspec import UNSET, Meta, Struct
 
 from threadkeep import errors
-from threadkeep.errors import Invalid, Problem
+from threadkeep.assistants.model import Assistant
+from threadkeep.errors import Invalid
 from threadkeep.messages.model import Message
-from threadkeep.metadata import CheckedMetadata
-from threadkeep.threads.model import (
-    CodeInterpreterResources,
-    FileSearchResources,
-    NewThread,
-    Thread,
-    ThreadChange,
-    ToolResources,
-)
-from threadkeep.wire.answers import OPENAI_ERRORS, answers
+from threadkeep.runs.model import Run, RunStep
+from threadkeep.threads.model import Thread
+from threadkeep.wire import assistants, runs, sse
+from threadkeep.wire.answers import OPENAI_ERRORS, answers, of_assistants
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.check import type_name
 from threadkeep.wire.openai_errors import COMMON, envelope
 from threadkeep.wire.shapes import CreateMessageV2, ModifyMetadata, metadata_change, new_message
-
-MAX_CODE_FILES = 20
-
-# ---------------------------------------------------------------- bodies
-
-
-class CodeFiles(Struct, frozen=True, forbid_unknown_fields=True):
-    file_ids: Annotated[list[str], Meta(max_length=MAX_CODE_FILES)] | None = None
-
-
-NOT_YET = Meta(extra_json_schema={"maxItems": 0, "description": "Not served yet."})
-"""What is read so that it can be refused by name."""
-
-
-class SearchStores(Struct, frozen=True, forbid_unknown_fields=True):
-    """Stores by id, or (on create only) one to be made."""
-
-    vector_store_ids: Annotated[list[str], Meta(max_length=1)] | None = None
-    vector_stores: Annotated[list[dict[str, Any]], NOT_YET] | None = None
-
-
-class Resources(Struct, frozen=True, forbid_unknown_fields=True):
-    code_interpreter: CodeFiles | None = None
-    file_search: SearchStores | None = None
-
-
-class CreateThread(Struct, frozen=True, forbid_unknown_fields=True):
-    messages: list[CreateMessageV2] | None = None
-    metadata: CheckedMetadata | None = None
-    tool_resources: Resources | None = None
-
-
-class ModifyThread(Struct, frozen=True, forbid_unknown_fields=True):
-    metadata: CheckedMetadata | None = None
-    tool_resources: Resources | None = None
-
-
-def new_thread(body: CreateThread) -> NewThread:
-    return NewThread(
-        [new_message(one) for one in body.messages or []],
-        body.metadata or {},
-        resources(body.tool_resources) if body.tool_resources else ToolResources(),
-    )
-
-
-def thread_change(body: ModifyThread) -> ThreadChange:
-    return ThreadChange(body.metadata, resources(body.tool_resources) if body.tool_resources else None)
-
-
-def resources(given: Resources) -> ToolResources:
-    """Tools that are given nothing are left out."""
-    files = given.code_interpreter.file_ids if given.code_interpreter else None
-    search = given.file_search
-    if search and search.vector_stores:
-        raise Invalid(Problem(("tool_resources", "file_search", "vector_stores"), "unsupported"))
-    stores = search.vector_store_ids if search else None
-    return ToolResources(
-        CodeInterpreterResources(list(dict.fromkeys(files))) if files else UNSET,
-        FileSearchResources(stores) if stores else UNSET,
-    )
-
+from threadkeep.wire.threads import CreateThread, ModifyThread, new_thread, thread_change
 
 # ---------------------------------------------------------------- errors
 
@@ -135,6 +67,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "type": ("Invalid type for '{param}': expected {expected}, but got {got} instead.", "invalid_type"),
     "enum": ("Invalid value: '{actual}'. {choices}", "invalid_value"),
     "pattern": (
+        "Invalid '{param}': string does not match pattern. Expected a string that matches the pattern "
+        "'{expected}'.",
+        "invalid_value",
+    ),
+    "url": (
         "Invalid '{param}'. Expected a valid URL, but got a value with an invalid format.",
         "invalid_value",
     ),
@@ -165,6 +102,16 @@ WORDS: dict[str, tuple[str, str]] = {
         "Invalid '{param}': integer below minimum value. Expected a value >= {limit}, but got {actual} "
         "instead.",
         "integer_below_min_value",
+    ),
+    "decimal_too_big": (
+        "Invalid '{param}': decimal above maximum value. Expected a value <= {limit}, but got {actual} "
+        "instead.",
+        "decimal_above_max_value",
+    ),
+    "decimal_too_small": (
+        "Invalid '{param}': decimal below minimum value. Expected a value >= {limit}, but got {actual} "
+        "instead.",
+        "decimal_below_min_value",
     ),
     "thread_full": ("A thread of this server holds at most {limit} messages.", "thread_full"),
 }
@@ -204,32 +151,72 @@ def wrong_prefix(problem: errors.WrongPrefix) -> ErrorReply:
 
 # ---------------------------------------------------------------- the table
 
+ASSISTANTS = (
+    "create_assistant",
+    "list_assistants",
+    "retrieve_assistant",
+    "modify_assistant",
+    "delete_assistant",
+)
 THREADS = ("create_thread", "list_threads", "retrieve_thread", "modify_thread", "delete_thread")
 MESSAGES = ("create_message", "list_messages", "retrieve_message", "modify_message", "delete_message")
+RUNS = (
+    "create_run",
+    "create_thread_and_run",
+    "list_runs",
+    "retrieve_run",
+    "modify_run",
+    "submit_tool_outputs",
+    "cancel_run",
+    "list_run_steps",
+    "retrieve_run_step",
+)
 FILES = ("upload_file", "list_files", "retrieve_file", "delete_file", "download_file")
+MODELS = ("list_models", "retrieve_model")
 
 
 def operations() -> Iterator[str]:
+    yield from ASSISTANTS
     yield from THREADS
     yield from MESSAGES
+    yield from RUNS
     yield from FILES
+    yield from MODELS
 
 
 DIALECT = Dialect(
     name="openai_v2",
     operations=frozenset(operations()),
     bodies={
+        "create_assistant": Body(assistants.CreateAssistant, assistants.new_assistant),
+        "modify_assistant": Body(assistants.ModifyAssistant, assistants.assistant_change),
         "create_thread": Body(CreateThread, new_thread),
         "modify_thread": Body(ModifyThread, thread_change),
         "create_message": Body(CreateMessageV2, new_message),
         "modify_message": Body(ModifyMetadata, metadata_change),
+        "create_run": Body(runs.CreateRun, runs.new_run),
+        "create_thread_and_run": Body(runs.CreateThreadAndRun, runs.new_thread_and_run),
+        "modify_run": Body(ModifyMetadata, metadata_change),
+        "submit_tool_outputs": Body(runs.SubmitToolOutputs, runs.submitted),
     },
-    id_prefixes={"thread_id": "thread", "message_id": "msg"},
-    message=str,  # a stored body is already in this form
+    id_prefixes={
+        "assistant_id": "asst",
+        "thread_id": "thread",
+        "message_id": "msg",
+        "run_id": "run",
+        "step_id": "step",
+    },
+    assistant=lambda stored: stored.body,  # already in this form, as a message's is
+    assistant_file=text_of,
+    message=str,
     thread=text_of,
     file=text_of,
     message_file=text_of,
+    run=runs.run,
+    step=runs.step,
+    step_with_content=runs.step_with_content,
+    events=sse.writer(sse.forms(text_of, text_of, runs.run_in_stream, runs.step_in_stream)),
     errors={**COMMON, Invalid: invalid, errors.WrongPrefix: wrong_prefix},
-    answers=answers(Thread, Message),
+    answers={**of_assistants(Assistant), **answers(Thread, Message, Run, RunStep)},
     error_shapes=OPENAI_ERRORS,
 )

@@ -13,8 +13,9 @@ from threadkeep import errors
 from threadkeep.errors import Invalid, Problem
 from threadkeep.messages.model import NewMessage, TextPart, file_ids_of, message_of, plain_text
 from threadkeep.metadata import CheckedMetadata, Metadata
+from threadkeep.runs.model import Run, RunStep
 from threadkeep.threads.model import NewThread, Thread, ThreadChange
-from threadkeep.wire import openai_v1, openai_v2
+from threadkeep.wire import openai_v1, openai_v2, runs, sse
 from threadkeep.wire.answers import RUBRA_ERRORS, answers
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.openai_errors import COMMON
@@ -203,16 +204,22 @@ DIALECT = Dialect(
         "modify_message": Body(ModifyMetadata, metadata_change),
     },
     id_prefixes={},
+    assistant=text_of,  # like files of assistants never asked for: there are no such operations
+    assistant_file=text_of,
     message=message,
     thread=thread,
     file=text_of,
     message_file=text_of,
+    run=runs.run,  # like steps and events never asked for: there are no such operations
+    step=runs.step,
+    step_with_content=runs.step_with_content,
+    events=sse.writer({}),
     errors={
         **{kind: in_fastapi_form(reply) for kind, reply in COMMON.items()},
         Invalid: invalid,
         errors.MalformedJSON: malformed,
         errors.UnsupportedContentType: wrong_content_type,
     },
-    answers=answers(RubraThread, RubraMessage),
+    answers=answers(RubraThread, RubraMessage, Run, RunStep),
     error_shapes=RUBRA_ERRORS,
 )

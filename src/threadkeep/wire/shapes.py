@@ -24,13 +24,14 @@ from threadkeep.messages.model import (
 )
 from threadkeep.messages.model import ImageUrl as DomainImageUrl
 from threadkeep.metadata import CheckedMetadata
+from threadkeep.wire.check import URL
 
 LONGEST_TEXT = 256_000
 """Code points in a string of content or in one text part."""
 MAX_MESSAGE_FILES = 10
 
 ContentText = Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
-Url = Annotated[str, Meta(pattern=r'^[A-Za-z][A-Za-z0-9+.\-]*:[^\s\x00-\x20"<>\\^`{|}]+$(?![\s\S])')]
+Url = Annotated[str, Meta(pattern=URL)]
 """An absolute URI; which schemes a model can follow is the model's affair."""
 
 

@@ -1,4 +1,5 @@
-"""What a program written for openai 1.20, the last client of v1, does with threads, messages and files.
+"""What a program written for openai 1.20, the last client of v1, does with threads, messages, files
+and assistants.
 
 Runs under an interpreter that has this client; the server and the key stand in OPENAI_BASE_URL and
 OPENAI_API_KEY. Prints one JSON object: the result of every step by its name.
@@ -85,6 +86,26 @@ def paged(name: str, call: Any, **arguments: Any) -> None:
     STEPS[name] = {"ids": ids(call(**arguments)), "cursors": list(CURSORS)}
 
 
+def assistants(file_ids: list[str]) -> None:
+    of_all = client.beta.assistants
+    tools = [{"type": "retrieval"}, {"type": "code_interpreter"}]
+    made = step("create assistant", of_all.create(model="gpt-4", tools=tools, file_ids=file_ids[1:2]))
+    step("retrieve assistant", of_all.retrieve(made.id))
+    step("update assistant", of_all.update(made.id, name="Tutor", instructions="Be brief."))
+    others = [of_all.create(model="gpt-4").id for _ in range(2)]
+    paged("page through assistants", of_all.list, limit=2)
+    STEPS["refused assistant"] = refusal(of_all.create, model="gpt-4", name="n" * 257)
+    step("create assistant file", of_all.files.create(made.id, file_id=file_ids[2]))
+    step("retrieve assistant file", of_all.files.retrieve(file_ids[2], assistant_id=made.id))
+    paged("page through assistant files", of_all.files.list, assistant_id=made.id, limit=1, order="asc")
+    step("delete assistant file", of_all.files.delete(file_ids[1], assistant_id=made.id))
+    STEPS["assistant files left"] = of_all.retrieve(made.id).file_ids
+    step("delete assistant", of_all.delete(made.id))
+    STEPS["missing assistant"] = refusal(of_all.retrieve, assistant_id="asst_missing")
+    for one in others:
+        of_all.delete(one)
+
+
 def paging(thread_id: str) -> None:
     of_thread = client.beta.threads.messages
     for order in ("asc", "desc"):
@@ -105,6 +126,7 @@ def main() -> None:
     message_files(thread_id, message_id, file_ids)
     paging(thread_id)
     refusals(thread_id)
+    assistants(file_ids)
     step("delete file", client.files.delete(file_ids[0]))
     STEPS["files left"] = [one.filename for one in client.files.list()]
     STEPS["message files left"] = ids(

@@ -10,13 +10,15 @@ from msgspec import Struct
 from threadkeep import __version__
 from threadkeep.http import caller
 from threadkeep.http.openapi import parameters
-from threadkeep.http.openapi.prose import ABOUT, REFUSED, SECURITY, TAGS
+from threadkeep.http.openapi.prose import ABOUT, EVENT_STREAM, REFUSED, SECURITY, TAGS
 from threadkeep.http.openapi.schemas import Schemas
 from threadkeep.http.routes import OPERATIONS, Operation
+from threadkeep.wire.answers import STREAMED
 from threadkeep.wire.base import Dialect
 
 Json = dict[str, Any]
 JSON, BINARY, FORM = "application/json", "application/octet-stream", "multipart/form-data"
+EVENTS = "text/event-stream"
 IDEMPOTENCY = "idempotency_key"
 
 
@@ -129,7 +131,9 @@ def request_body(operation: Operation, dialects: list[Dialect], schemas: Schemas
         return {"required": True, "content": {FORM: {"schema": parameters.UPLOAD}}}
     if operation.reads == "json":
         schema = schemas.body(operation.name, dialects)
-        return {"required": operation.name == "create_message", "content": {JSON: {"schema": schema}}}
+        shapes = [one.bodies[operation.name].shape for one in dialects]
+        required = all(any(field.required for field in msgspec.structs.fields(one)) for one in shapes)
+        return {"required": required, "content": {JSON: {"schema": schema}}}
     return None
 
 
@@ -138,7 +142,10 @@ def answered(operation: Operation, dialects: list[Dialect], schemas: Schemas) ->
     shapes = [one.answers[operation.name] for one in dialects]
     if shapes[0] is bytes:
         return response("The bytes.", {BINARY: {"schema": {"type": "string", "format": "binary"}}})
-    return response("Done.", {JSON: {"schema": schemas.answer(shapes)}})
+    content: Json = {JSON: {"schema": schemas.answer(shapes)}}
+    if operation.name in STREAMED:
+        content[EVENTS] = {"schema": {"type": "string", "description": EVENT_STREAM}}
+    return response("Done.", content)
 
 
 def refused(operation: Operation, family: Family, dialects: list[Dialect]) -> set[int]:

@@ -14,7 +14,14 @@ Parameter = dict[str, Any]
 
 CURSOR = {"type": "string", "pattern": "^[A-Za-z0-9_-]{0,64}$"}
 """Any id. An empty one in a query is as good as none."""
-PREFIXES = {"thread_id": "thread_", "message_id": "msg_", "file_id": "file-"}
+PREFIXES = {
+    "assistant_id": "asst_",
+    "thread_id": "thread_",
+    "message_id": "msg_",
+    "run_id": "run_",
+    "step_id": "step_",
+    "file_id": "file-",
+}
 
 
 def in_query(name: str, schema: dict[str, Any], description: str, **more: Any) -> Parameter:
@@ -41,14 +48,26 @@ METADATA_FILTER = in_query(
     explode=True,
 )
 
+INCLUDE = in_query(
+    "include[]",
+    {"type": "array", "items": {"enum": ["step_details.tool_calls[*].file_search.results[*].content"]}},
+    "Show the text that file searches found, too.",
+)
+
 QUERIES: dict[str, list[Parameter]] = {
     "list_files": [
         *page(MOST_LISTED, MOST_LISTED),
         in_query("purpose", {"type": "string"}, "Only files with this purpose."),
     ],
+    "list_assistants": page(),
+    "list_assistant_files": page(),
     "list_threads": [*page(), METADATA_FILTER],
     "list_messages": [*page(), in_query("run_id", {"type": "string"}, "Only messages that this run made.")],
     "list_message_files": page(),
+    "create_run": [INCLUDE],
+    "list_runs": page(),
+    "list_run_steps": [*page(), INCLUDE],
+    "retrieve_run_step": [INCLUDE],
 }
 """The query of each operation that has one. Other parameters are ignored."""
 
@@ -56,9 +75,14 @@ QUERIES: dict[str, list[Parameter]] = {
 def in_path(template: str) -> list[Parameter]:
     """The ids in a path."""
     return [
-        {"name": name, "in": "path", "required": True, "schema": an_id(PREFIXES[name])}
+        {"name": name, "in": "path", "required": True, "schema": named(name)}
         for name in re.findall(r"\{(\w+)\}", template)
     ]
+
+
+def named(parameter: str) -> dict[str, Any]:
+    """What a parameter of a path may be. Names of models are their providers' own."""
+    return {"type": "string", "minLength": 1} if parameter == "model" else an_id(PREFIXES[parameter])
 
 
 def an_id(prefix: str) -> dict[str, Any]:

@@ -13,8 +13,11 @@ Every request names an API key, and sees only the objects of that key's project.
 
 TAGS = [
     {"name": "files", "description": "Bytes with a purpose."},
+    {"name": "assistants", "description": "Models with instructions and tools."},
     {"name": "threads", "description": "Conversations."},
     {"name": "messages", "description": "What was said in them."},
+    {"name": "runs", "description": "What models make of them, step by step."},
+    {"name": "models", "description": "What runs can be asked of."},
     {"name": "rubra", "description": "The same objects in Rubra's form. `/rubra/v1/...` is `/rubra/...`."},
     {"name": "server", "description": "The server itself; no key is needed."},
 ]
@@ -36,9 +39,11 @@ SECURITY: dict[str, Any] = {
     },
 }
 
+EVENT_STREAM = "Where the body says `stream`: server-sent events, from the run as it was made to `done`."
+
 REFUSED = {
     400: "The request breaks a rule; `param` names the field.",
-    401: "No API key, or one that opens nothing.",
+    401: "No API key, one that opens nothing, or an unknown virtual key.",
     404: "The project has no such object.",
     405: "The version asked for has this path, but not with this method.",
     409: "The idempotency key was already used for another request.",

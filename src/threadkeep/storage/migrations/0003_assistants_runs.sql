@@ -47,9 +47,10 @@ CREATE TABLE run_steps (
 
 CREATE TABLE waiting_messages (
     thread_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
     id TEXT NOT NULL,
     body TEXT NOT NULL,
-    PRIMARY KEY (thread_id, id)
+    PRIMARY KEY (thread_id, position)
 );
 
 CREATE TABLE virtual_keys (

@@ -44,6 +44,8 @@ SECONDS_BETWEEN_ATTEMPTS = 0.2
 class PostgresTransaction:
     """Statements on one connection."""
 
+    engine = "postgres"
+
     def __init__(self, connection: Connection) -> None:
         self._all = connection.all
         self._raw = connection.raw

@@ -249,5 +249,9 @@ async def connect(options: PostgresOptions) -> Connection:
     )
     if not options.prepared:
         return Connection(raw, options, None)
-    ((pid, start, life),) = await raw.fetch(WHO)
+    try:
+        ((pid, start, life),) = await raw.fetch(WHO)
+    except BaseException:  # also where whoever wants it is cancelled meanwhile
+        raw.terminate()
+        raise
     return Connection(raw, options, Backend(pid, start, life))

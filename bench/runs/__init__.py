@@ -1,0 +1,1 @@
+"""What streams cost: Threadkeep beside a bare proxy, in front of one paced upstream."""

@@ -1,0 +1,402 @@
+"""One run in this process's hands: from its claim to its end, or until it waits for its client.
+
+What happened is written down first and told after that. Work may be called off at any time; only writes
+are never torn in two.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import Any, TypeVar, cast
+
+from threadkeep.assistants.model import FunctionTool
+from threadkeep.context import Context
+from threadkeep.engine import prompt
+from threadkeep.engine.base import Watch
+from threadkeep.engine.events import ELSEWHERE, Done, Event, RunEvent
+from threadkeep.engine.interrupts import Interrupted, Interrupts, Reason
+from threadkeep.engine.turn import (
+    CANCELLED,
+    COMPLETED,
+    CUT_OFF,
+    EXPIRED,
+    FILTERED,
+    Closing,
+    Ending,
+    Turn,
+    ended,
+    failed,
+    stored,
+)
+from threadkeep.errors import FilesUnavailable, NotFound, Unavailable
+from threadkeep.providers.base import Call, Finish, ModelFailure, Piece, Refusal, Text, Used
+from threadkeep.runs import progress, store
+from threadkeep.runs.model import (
+    Claim,
+    IncompleteRun,
+    LastError,
+    RequiredAction,
+    Run,
+    RunStep,
+    Status,
+    SubmitToolOutputs,
+    Usage,
+    moved,
+)
+from threadkeep.runs.store import Worked
+
+T = TypeVar("T")
+Deed = Callable[[], Awaitable[None]]
+Changed = Callable[[str, str], None]
+"""Called with a run's id and its status when that has changed."""
+
+WENT_WRONG = LastError("server_error", "Sorry, something went wrong.")
+NOTHING = Closing()
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+"""Seconds before what the database would not do is tried again."""
+log = logging.getLogger(__name__)
+
+
+class Course:
+    """The work on one run (`leases.Work`)."""
+
+    def __init__(
+        self,
+        context: Context,
+        claim: Claim,
+        changed: Changed,
+        *,
+        watch: Watch | None = None,
+        worked: Worked | None = None,
+    ) -> None:
+        self.claim = claim
+        self._context, self._changed, self._watch = context, changed, watch
+        self._worked = worked
+        self._current = worked.run if worked else None
+        self._steps: list[RunStep] = []
+        self._turn: Turn | None = None
+        self._interrupts = Interrupts()
+        self._ending = False
+        """Whether its outcome is settled, or its time over, so that nobody needs to look at the clock."""
+        self._told_of_cancelling = False
+
+    # -------------------------------------------------------------- as others see it
+
+    @property
+    def id(self) -> str:
+        return self.claim.run_id
+
+    @property
+    def expires_at(self) -> int | None:
+        """When it is to be expired, as far as that is known."""
+        return self._current.expires_at if self._current and not self._ending else None
+
+    def cancel(self) -> None:
+        """Somebody has asked for the run's end."""
+        if not self._ending:
+            self._interrupts.ask(Reason.CANCELLED)
+
+    def expire(self) -> None:
+        """The run's time is over."""
+        if not self._ending:
+            self._ending = True
+            self._interrupts.ask(Reason.EXPIRED)
+
+    def leave(self, lost: bool) -> None:
+        self._interrupts.ask(Reason.LOST if lost else Reason.HANDED_OVER)
+
+    # -------------------------------------------------------------- from deed to deed
+
+    async def run(self) -> None:
+        try:
+            await self._read()
+            deed: Deed | None = self._go_on
+            while deed is not None:
+                deed = await self._done(deed)
+        except progress.Lost:
+            await self._tell_loss()
+        except Interrupted as called:
+            if called.reason is Reason.LOST:
+                await self._tell_loss()
+        except Exception:
+            log.exception("event=run_left run=%s", self.id)
+        finally:
+            self._tell(ELSEWHERE)
+            self._tell(Done())
+
+    async def _done(self, deed: Deed) -> Deed | None:
+        """Do it; what is to be done instead, where it could not be done."""
+        try:
+            await deed()
+        except Interrupted as called:
+            if called.reason is Reason.CANCELLED:
+                return self._be_cancelled
+            if called.reason is Reason.EXPIRED:
+                return self._expire
+            raise
+        except progress.Cancelled as found:
+            self._current = found.run
+            return self._be_cancelled
+        except ModelFailure as failure:
+            return partial(self._fail, LastError(failure.code, failure.message))
+        except progress.Lost:
+            raise
+        except Exception as problem:
+            return self._instead_of(deed, problem)
+        return None
+
+    def _instead_of(self, deed: Deed, problem: Exception) -> Deed:
+        """What to do after a fault of our own: the run ends all the same, without its partial message if
+        that is what cannot be written."""
+        if deed == self._go_on:
+            if isinstance(problem, NotFound):  # the thread's deletion cancels its runs
+                return self._be_cancelled
+            deed = partial(self._fail, WENT_WRONG)
+        elif self._turn is None:
+            raise problem
+        else:
+            self._turn = None
+        log.error("event=run_broken run=%s", self.id, exc_info=problem)
+        return deed
+
+    async def _read(self) -> None:
+        """What is to be worked. That it was called off meanwhile shows in what is read."""
+        while True:
+            try:
+                with self._interrupts.allowed():
+                    pass  # it may be left before it begins
+                return await self._read_once()
+            except Interrupted as called:
+                if called.reason > Reason.CANCELLED:
+                    raise
+
+    async def _read_once(self) -> None:
+        async def read() -> tuple[Worked | None, list[RunStep]]:
+            async with self._context.database.read() as transaction:
+                worked = self._worked or await store.claimed(transaction, self.claim)
+                return worked, await store.steps(transaction, self.id) if worked else []
+
+        self._worked, self._steps = await self._patiently(read)
+        if self._worked is None:
+            raise progress.Lost
+        self._current = self._worked.run
+
+    async def _go_on(self) -> None:
+        run = self._run
+        now = self._context.now()
+        if run.status == "cancelling":
+            await self._be_cancelled()
+        elif run.expires_at is not None and run.expires_at <= now:
+            await self._expire()
+        elif run.status == "requires_action":  # another process's clock goes before ours
+            await self._write(run, due_at=run.expires_at)
+        else:
+            if run.status == "queued":
+                await self._move(moved(run, "in_progress", started_at=now))
+            await self._take_turn()
+
+    # -------------------------------------------------------------- a turn
+
+    async def _take_turn(self) -> None:
+        require_offered(self._run)
+        try:
+            with self._interrupts.allowed():
+                turn, reason = await self._hear()
+        except prompt.TooLong as problem:
+            if problem.reason is None:
+                raise ModelFailure("invalid_prompt", problem.message) from None
+            await self._be_incomplete(CUT_OFF, problem.reason)
+            return
+        if reason == "length":
+            await self._be_incomplete(CUT_OFF, "max_completion_tokens")
+        elif reason == "content_filter":
+            await self._be_incomplete(FILTERED, None)
+        elif turn.has_calls:  # whatever reason they give: some say "stop" after calls
+            await self._wait_for_client(turn)
+        else:
+            await self._end("completed", COMPLETED, completed_at=self._context.now())
+
+    async def _hear(self) -> tuple[Turn, str]:
+        """Ask the model, and listen to the end."""
+        assert self._worked is not None
+        worked, context = self._worked, self._context
+        find = partial(context.providers.target, self._run.model, worked.job.virtual_key)
+        target = await self._patiently(find)
+        asked = await self._patiently(partial(prompt.build, context, worked, self._steps, target))
+        tell = self._watch.tell if self._watch else None
+        turn = self._turn = Turn(self._run, context.new_id, context.now, tell)
+        answer = cast("AsyncGenerator[list[Piece], None]", target.provider.stream(asked.request))
+        reason: str | None = None
+        async with aclosing(answer):
+            async for pieces in answer:
+                for piece in pieces:
+                    if type(piece) is Text:
+                        turn.say(piece.value)
+                    elif type(piece) is Call:
+                        if turn.has_message:
+                            with self._interrupts.forbidden():
+                                await self._keep_message(turn)
+                        turn.call(piece)
+                    elif type(piece) is Refusal:
+                        turn.say(piece.value, refusal=True)
+                    elif type(piece) is Finish:
+                        reason = piece.reason
+                    elif type(piece) is Used:
+                        turn.usage = piece.usage
+        if reason is None:
+            raise ModelFailure("server_error", "The model's answer broke off before its end.")
+        if not turn.has_spoken:
+            turn.say_nothing()
+        return turn, reason
+
+    async def _keep_message(self, turn: Turn) -> None:
+        """Write down what the model said before it calls functions."""
+        closing = turn.closed_message()
+        await self._write(self._run, closing, due_at=self._context.runner.lease_until())
+        self._steps += closing.steps
+        turn.message_is_written()
+        self._tell_all(closing.events)
+
+    async def _wait_for_client(self, turn: Turn) -> None:
+        """Have the client carry out the calls."""
+        self._ending = True
+        closing = turn.waiting()
+        action = RequiredAction(submit_tool_outputs=SubmitToolOutputs(turn.required_calls()))
+        run = moved(self._run, "requires_action", required_action=action)
+        run = await self._write(run, closing, due_at=run.expires_at)
+        self._tell_all([*closing.events, RunEvent("requires_action", run), Done()])
+
+    # -------------------------------------------------------------- ends
+
+    async def _be_incomplete(self, ending: Ending, reason: Any) -> None:
+        details = IncompleteRun(reason) if reason else None
+        now = self._context.now()
+        await self._end("incomplete", ending, incomplete_details=details, completed_at=now)
+
+    async def _fail(self, error: LastError) -> None:
+        await self._end("failed", failed(error), last_error=error, failed_at=self._context.now())
+
+    async def _expire(self) -> None:
+        await self._end("expired", EXPIRED, completed_at=self._context.now())
+
+    async def _be_cancelled(self) -> None:
+        self._know_of_cancelling()
+        await self._end("cancelled", CANCELLED, cancelled_at=self._context.now())
+
+    def _know_of_cancelling(self) -> None:
+        if self._run.status != "cancelling":
+            self._current = moved(self._run, "cancelling", required_action=None)
+        if not self._told_of_cancelling:
+            self._told_of_cancelling = True
+            self._tell(RunEvent("cancelling", self._run))
+
+    async def _end(self, status: Status, ending: Ending, **changes: Any) -> None:
+        """The run's last move, with everything that is open ended likewise."""
+        self._ending = True
+        closing = self._closing(ending)
+        run = moved(self._run, status, usage=self._usage(closing), **changes)
+        run = await self._write(run, closing, due_at=None)
+        self._tell_all([*closing.events, RunEvent(status, run), Done()])
+
+    def _usage(self, closing: Closing) -> Usage:
+        """Of the whole run: the sum over its steps, none counted twice."""
+        by_step = {step.id: step.usage for step in (*self._steps, *closing.steps)}
+        return sum((usage for usage in by_step.values() if usage), Usage())
+
+    def _closing(self, ending: Ending) -> Closing:
+        """The end of this turn, and of calls that the client was to carry out."""
+        turn = self._turn.closed(ending) if self._turn else NOTHING
+        now = self._context.now()
+        waiting = [ended(step, ending, now) for step in self._steps if step.status == "in_progress"]
+        return Closing(turn.messages, [*waiting, *turn.steps], turn.events)
+
+    # -------------------------------------------------------------- writing down
+
+    @property
+    def _run(self) -> Run:
+        assert self._current is not None
+        return self._current
+
+    async def _move(self, run: Run) -> None:
+        """A move after which this process goes on."""
+        run = await self._write(run, due_at=self._context.runner.lease_until())
+        self._tell(RunEvent(run.status, run))
+
+    async def _write(self, run: Run, closing: Closing = NOTHING, *, due_at: int | None) -> Run:
+        """The run as it stands once that is durable. Raises `Lost` and `Cancelled`."""
+        steps = [stored(step) for step in closing.steps]
+        tried = False
+
+        async def write() -> Run:
+            nonlocal tried
+            if tried and await self._is_written(run, steps):
+                return run
+            tried = True
+            return await progress.record(
+                self._context, self.claim, run, new_messages=closing.messages, steps=steps, due_at=due_at
+            )
+
+        self._current = await self._patiently(write)
+        self._changed(self.id, run.status)
+        log.info("event=run_%s run=%s thread=%s", run.status, run.id, run.thread_id)
+        return self._current
+
+    async def _is_written(self, run: Run, steps: Sequence[RunStep]) -> bool:
+        """Whether an attempt that seemed to fail did not: a crash may leave that open."""
+        async with self._context.database.read() as transaction:
+            there = (await store.standing(transaction, [self.id])).get(self.id)
+            kept = {step.id: step.status for step in await store.steps(transaction, self.id)}
+        if there is None or (there.status, there.attempt) != (run.status, self.claim.attempt):
+            return False
+        return all(kept.get(step.id) == step.status for step in steps)
+
+    async def _patiently(self, do: Callable[[], Awaitable[T]]) -> T:
+        """Do what the database or the files' storage may refuse for a while, until the work is called off."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await do()
+            except (Unavailable, FilesUnavailable) as problem:
+                log.warning("event=run_put_off run=%s seconds=%.2f problem=%r", self.id, pause, problem)
+            with self._interrupts.allowed():
+                await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    # -------------------------------------------------------------- telling
+
+    def _tell(self, event: Event) -> None:
+        if self._watch is not None:
+            self._watch.tell(event)
+
+    def _tell_all(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._tell(event)
+
+    async def _tell_loss(self) -> None:
+        """A run that is gone was cancelled, since its thread was deleted; any other is somebody else's."""
+        if self._watch is None or self._current is None:
+            return
+        try:
+            async with self._context.database.read() as transaction:
+                if await store.standing(transaction, [self.id]):
+                    return
+        except Unavailable:
+            return
+        self._know_of_cancelling()
+        closing, now = self._closing(CANCELLED), self._context.now()
+        run = moved(self._run, "cancelled", usage=self._usage(closing), cancelled_at=now)
+        self._tell_all([*closing.events, RunEvent("cancelled", run), Done()])
+
+
+def require_offered(run: Run) -> None:
+    """Raises `ModelFailure` for a tool that this server does not have."""
+    missing = [tool for tool in run.tools if not isinstance(tool, FunctionTool)]
+    if missing and run.tool_choice != "none":
+        name = missing[0].__struct_config__.tag
+        raise ModelFailure(
+            "server_error",
+            f"This server does not offer the tool '{name}'. Leave it out of the run's tools, or set "
+            "tool_choice to 'none'.",
+        )

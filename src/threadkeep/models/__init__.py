@@ -1,0 +1,1 @@
+"""Models: what runs can be asked of, as far as the providers say it."""
