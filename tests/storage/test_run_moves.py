@@ -91,7 +91,7 @@ def test_a_run_that_is_over_waits_for_nothing():
 # ---------------------------------------------------------------- the databases
 
 
-@pytest.mark.parametrize("file", ["schema.sql", "migrations/0003_assistants_runs.sql"])
+@pytest.mark.parametrize("file", ["schema.sql", "migrations/0004_assistants_runs.sql"])
 @pytest.mark.parametrize("engine", DATABASES)
 def test_the_triggers_list_the_same_moves_as_the_table(engine: str, file: str):
     sql = "\n".join(companion_of(file, engine))

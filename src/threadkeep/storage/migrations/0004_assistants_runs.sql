@@ -1,3 +1,5 @@
+-- Compatible from: 3
+
 -- Assistants, runs and their steps, virtual keys.
 
 CREATE TABLE assistants (
