@@ -1,5 +1,6 @@
 """A connection to PostgreSQL that says nothing more: no request waits for it for ever."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -31,6 +32,16 @@ async def database(hole, monkeypatch, request) -> AsyncIterator[PostgresDatabase
     await opened.check()
     yield opened
     await opened.close()
+    await asyncpgs_tasks_ended()
+
+
+async def asyncpgs_tasks_ended() -> None:
+    """End its own requests to cancel, which were swallowed too."""
+    tasks = [task for task in asyncio.all_tasks() if "asyncpg" in task.get_coro().cr_code.co_filename]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.sleep(0)  # the turn in which closed sockets are let go of
 
 
 async def select(transaction: Transaction) -> None:

@@ -24,8 +24,9 @@ class BlackHole:
         self._server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.append(writer)
         inner_reader, inner_writer = await asyncio.open_unix_connection(self._socket)
-        self._writers += [writer, inner_writer]
+        self._writers.append(inner_writer)
         await asyncio.gather(self._carry(reader, inner_writer), self._carry(inner_reader, writer))
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,6 +57,11 @@ class BlackHole:
 
     async def _stop(self) -> None:
         self._server.close()
+        while under_way := asyncio.all_tasks() - {asyncio.current_task()}:
+            for writer in self._writers:
+                writer.close()
+            await asyncio.wait(under_way)
         for writer in self._writers:
             writer.close()
-        await asyncio.gather(*asyncio.all_tasks() - {asyncio.current_task()})
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
