@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Generic, TypeVar
 
 from bench import load
 from bench.rows import DEPTHS, Row, ServerName, interleaved
@@ -13,6 +14,9 @@ from bench.servers import Server
 
 WARM_UP = 0.2
 """Seconds of the same requests before each measurement."""
+
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +31,10 @@ class Sample:
 
 
 @dataclass(slots=True)
-class Measured:
-    """Everything the rounds gave."""
+class Measured(Generic[S]):
+    """Everything the rounds gave: samples by row name."""
 
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
+    samples: dict[str, list[S]] = field(default_factory=dict)
     depth_p50: dict[str, list[float]] = field(default_factory=dict)
     """Milliseconds a page, by row name, asked over one connection in turn with the others."""
 
@@ -48,10 +52,6 @@ class Measured:
         pairs = zip(self.depth_p50[name], self.depth_p50[DEPTHS[0]], strict=True)
         return median(deep / short for deep, short in pairs)
 
-    def peak_mib(self, names: Sequence[str]) -> float:
-        """The most memory that any of the rows needed in any round."""
-        return max(sample.peak_mib for name in names for sample in self.samples[name])
-
 
 class Bench:
     """Puts load on running servers from the process of `generator`."""
@@ -61,9 +61,9 @@ class Bench:
         self.generator = generator
         self.connections = connections
 
-    def rounds(self, rows: Sequence[Row], rounds: int, seconds: float) -> Measured:
+    def rounds(self, rows: Sequence[Row], rounds: int, seconds: float) -> Measured[Sample]:
         """Every row `rounds` times for `seconds`, and the pages at every depth beside each other."""
-        measured = Measured()
+        measured = Measured[Sample]()
         for number in range(1, rounds + 1):
             print(f"round {number} of {rounds} ...", flush=True)
             for row in rows:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.measure import Measured
+from bench.measure import Measured, Sample
 from bench.rows import DEPTHS, Row
 
 COLUMNS = {"rps": 0, "cpu_us": 0, "p50_ms": 2, "p99_ms": 2}
@@ -35,14 +35,19 @@ class Goal:
         return f"{self.name:<44}{value:>10}   goal: {relation} {self.bound:g}{self.unit:<4}  {state}"
 
 
-def numbers(measured: Measured, rows: Sequence[Row]) -> list[dict[str, str | float]]:
+def numbers(measured: Measured[Sample], rows: Sequence[Row]) -> list[dict[str, str | float]]:
     """The rows of the table."""
     return [
         {"name": row.name}
         | {what: round(measured.median(row.name, what), 3) for what in COLUMNS}
-        | {"rss_mib": round(measured.peak_mib([row.name]), 1)}
+        | {"rss_mib": round(peak_mib(measured, [row.name]), 1)}
         for row in rows
     ]
+
+
+def peak_mib(measured: Measured[Sample], names: Sequence[str]) -> float:
+    """The most memory that any of the rows needed in any round."""
+    return max(sample.peak_mib for name in names for sample in measured.samples[name])
 
 
 def table(lines: Sequence[dict[str, str | float]]) -> str:
@@ -56,7 +61,7 @@ def table(lines: Sequence[dict[str, str | float]]) -> str:
     return "\n".join([head, *body])
 
 
-def goals(measured: Measured, rows: Sequence[Row], idle_mib: float) -> Iterator[Goal]:
+def goals(measured: Measured[Sample], rows: Sequence[Row], idle_mib: float) -> Iterator[Goal]:
     """What the project promises itself, with what was measured."""
     for name in ("create", "list"):
         times = measured.ratio(name, f"reference {name}", "rps")
@@ -70,7 +75,7 @@ def goals(measured: Measured, rows: Sequence[Row], idle_mib: float) -> Iterator[
             f"{name}: p50 of the short thread's", measured.ratio(name, short, "p50_ms"), 1.2, False, "x"
         )
         yield Goal("    the same, one request at a time", measured.depth_ratio(name), 1.2, False, "x")
-    loaded = measured.peak_mib([row.name for row in rows if row.server == "threadkeep"])
+    loaded = peak_mib(measured, [row.name for row in rows if row.server == "threadkeep"])
     yield Goal("memory, idle", idle_mib, 70, False, " MiB")
     yield Goal("memory, under load", loaded, 150, False, " MiB")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from statistics import median
+from dataclasses import dataclass
 
 from bench import load
 from bench.load import Result
+from bench.measure import Measured
 from bench.postgres import pgbench
-from bench.postgres.data import sql
+from bench.postgres.data import sql, value
 from bench.postgres.rows import Row
 from bench.postgres.server import Postgres
 from bench.servers import Server
@@ -21,29 +21,15 @@ WARM_UP = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row in one round. The CPU is Threadkeep's and PostgreSQL's, in microseconds a request."""
+    """One row in one round. The CPU is Threadkeep's and PostgreSQL's, in microseconds a request, and the
+    write-ahead log is in bytes a request."""
 
     rps: float
     cpu_us: float
     postgres_us: float
+    wal_bytes: float
     p50_ms: float
     p99_ms: float
-
-
-@dataclass(slots=True)
-class Measured:
-    """Everything the rounds gave."""
-
-    samples: dict[str, list[Sample]] = field(default_factory=dict)
-
-    def median(self, row: Row, what: str) -> float:
-        """The median over the rounds of one number of a row."""
-        return median(getattr(sample, what) for sample in self.samples[row.name])
-
-    def ratio(self, row: Row, other: Row) -> float:
-        """How many times the requests a second of `other`: the median of the ratios within each round."""
-        pairs = zip(self.samples[row.name], self.samples[other.name], strict=True)
-        return median(one.rps / two.rps for one, two in pairs)
 
 
 class Bench:
@@ -59,9 +45,9 @@ class Bench:
         self.postgres, self.servers, self.generator = postgres, servers, generator
         self.variables = variables
 
-    def rounds(self, rows: Sequence[Row], rounds: int, seconds: int) -> Measured:
+    def rounds(self, rows: Sequence[Row], rounds: int, seconds: int) -> Measured[Sample]:
         """Every row `rounds` times for `seconds`."""
-        measured = Measured()
+        measured = Measured[Sample]()
         for number in range(1, rounds + 1):
             print(f"round {number} of {rounds} ...", flush=True)
             sql(self.postgres.url, "CHECKPOINT")
@@ -74,6 +60,7 @@ class Bench:
         server = self.servers.get(row.workers)
         if server:
             self._run(row, WARM_UP)
+        log = self._log_bytes()
         own, postgres = server.cpu_seconds() if server else 0.0, self.postgres.cpu_seconds()
         result = self._run(row, seconds)
         spent = server.cpu_seconds() - own if server else 0.0
@@ -81,9 +68,14 @@ class Bench:
             rps=result.rps,
             cpu_us=spent / result.answers * 1e6,
             postgres_us=(self.postgres.cpu_seconds() - postgres) / result.answers * 1e6,
+            wal_bytes=(self._log_bytes() - log) / result.answers,
             p50_ms=result.percentile(0.5),
             p99_ms=result.percentile(0.99),
         )
+
+    def _log_bytes(self) -> int:
+        """How much write-ahead log the server has written since its beginning."""
+        return int(value(self.postgres.url, "SELECT pg_current_wal_insert_lsn() - '0/0'"))
 
     def _run(self, row: Row, seconds: float) -> Result:
         if not row.workers:

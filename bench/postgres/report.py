@@ -6,49 +6,53 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.postgres.measure import Measured
+from bench.measure import Measured
+from bench.postgres.measure import Sample
 from bench.postgres.rows import Row
 from bench.report import Goal
 
-COLUMNS = {"rps": 0, "cpu_us": 0, "postgres_us": 0, "p50_ms": 2, "p99_ms": 2}
-"""What is told of a row, and with how many decimals."""
+COLUMNS = ("rps", "cpu_us", "postgres_us", "wal_bytes", "p50_ms", "p99_ms")
+"""What is told of a row."""
 Line = dict[str, str | float]
 
 
-def numbers(measured: Measured, rows: Sequence[Row]) -> list[Line]:
+def numbers(measured: Measured[Sample], rows: Sequence[Row]) -> list[Line]:
     """The rows of the table."""
     return [
-        {"name": row.name} | {what: round(measured.median(row, what), 3) for what in COLUMNS} for row in rows
+        {"name": row.name} | {what: round(measured.median(row.name, what), 3) for what in COLUMNS}
+        for row in rows
     ]
 
 
 def table(lines: Sequence[Line]) -> str:
     """The rows as text."""
-    head = f"{'':<36}{'req/s':>9}{'CPU us/req':>12}{'PostgreSQL':>12}{'p50 ms':>9}{'p99 ms':>9}"
+    head = (
+        f"{'':<36}{'req/s':>9}{'CPU us/req':>12}{'PostgreSQL':>12}{'WAL bytes':>11}{'p50 ms':>9}{'p99 ms':>9}"
+    )
     body = [
         f"{line['name']:<36}{line['rps']:>9,.0f}{line['cpu_us']:>12.0f}{line['postgres_us']:>12.0f}"
-        f"{line['p50_ms']:>9.2f}{line['p99_ms']:>9.2f}"
+        f"{line['wal_bytes']:>11,.0f}{line['p50_ms']:>9.2f}{line['p99_ms']:>9.2f}"
         for line in lines
     ]
     return "\n".join([head, *body])
 
 
-def goals(measured: Measured, rows: Sequence[Row]) -> Iterator[Goal]:
+def goals(measured: Measured[Sample], rows: Sequence[Row]) -> Iterator[Goal]:
     """What the project promises itself, with what was measured, for every row that has a goal."""
     raw = {(row.what, row.connections): row for row in rows if not row.workers}
     for what, other, bound in (("create", "insert", 1.0), ("list", "page", 0.5)):
         for row in rows:
             if row.what == what:
-                times = measured.ratio(row, raw[other, row.connections])
+                times = measured.ratio(row.name, raw[other, row.connections].name, "rps")
                 yield Goal(f"{row.name}: of pgbench's {other}", times, bound, True, "x")
 
 
-def asides(measured: Measured, rows: Sequence[Row]) -> Iterator[str]:
+def asides(measured: Measured[Sample], rows: Sequence[Row]) -> Iterator[str]:
     """Ratios that no goal is set for."""
     raw = {(row.what, row.connections): row for row in rows if not row.workers}
     for row in rows:
         if row.what == "create":
-            times = measured.ratio(row, raw["append", row.connections])
+            times = measured.ratio(row.name, raw["append", row.connections].name, "rps")
             yield f"{row.name}: {times:.2f}x of pgbench's append"
 
 

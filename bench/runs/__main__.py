@@ -102,11 +102,8 @@ def medians(lines: Sequence[Line]) -> Line:
         values = [value for line in lines if (value := getattr(line, name)) is not None]
         return median(values) if values else None
 
-    return Line(
-        lines[0].name,
-        *(middle(name) or 0.0 for name in ("events", "cpu_us", "p50_ms", "p99_ms")),
-        middle("end_ms"),
-    )
+    events, cpu, p50, p99 = (middle(name) or 0.0 for name in ("events", "cpu_us", "p50_ms", "p99_ms"))
+    return Line(lines[0].name, events, cpu, p50, p99, middle("end_ms"))
 
 
 def lists_beside(house: House, seconds: float) -> load.Result:

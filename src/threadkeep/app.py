@@ -1,13 +1,16 @@
 """The composition root: from Settings to an ASGI application. Alone knows every concrete class."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from threadkeep.clock import Clock, system_clock
 from threadkeep.context import Context
 from threadkeep.engine.worker import Engine
+from threadkeep.errors import Unavailable
 from threadkeep.http.middleware import Application, Running
 from threadkeep.ids import IdMaker, id_maker
 from threadkeep.projects.actions import Keyring, Keys
@@ -15,13 +18,18 @@ from threadkeep.providers.registry import Registry
 from threadkeep.settings import BadSettings, Settings
 from threadkeep.storage.blobs import Blobs, Directory
 from threadkeep.storage.database import Database
-from threadkeep.storage.migrate import migrate
+from threadkeep.storage.health import UNREACHABLE
+from threadkeep.storage.migrate import Migration, migrate, migrations, pending
 from threadkeep.storage.sqlite import SQLiteDatabase
 from threadkeep.storage.sweeps import Sweeper
 from threadkeep.sweeping import handlers, routines
 from threadkeep.virtual_keys.actions import Opener, Ring
 
 POSTGRES = ("postgresql://", "postgres://")
+SECONDS_TO_WAIT = 30.0
+"""How long a server that starts waits for a PostgreSQL that does not answer yet."""
+SECONDS_BETWEEN_ATTEMPTS = 0.5
+log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -30,10 +38,56 @@ async def open_database(settings: Settings, *, migrated: bool = True) -> AsyncIt
     database = connected(settings)
     try:
         if migrated:
-            await migrate(database)
+            with naming_the_setting():
+                await migrate(database)
         yield database
     finally:
         await database.close()
+
+
+@contextmanager
+def naming_the_setting() -> Iterator[None]:
+    """Make a sentence for a person of what keeps the database from being used."""
+    try:
+        yield
+    except Unavailable as problem:
+        reason = problem.reason.replace("_", " ")
+        raise Unavailable(
+            f"The database that database_url names cannot be used ({reason}): {problem}.", problem.reason
+        ) from problem
+
+
+async def wait_for_database(settings: Settings) -> None:
+    """Return once PostgreSQL answers: started together, it may take longer. Raises `Unavailable`."""
+    latest = time.monotonic() + SECONDS_TO_WAIT
+    while settings.database_url.startswith(POSTGRES):
+        try:
+            async with open_database(settings, migrated=False) as database:
+                with naming_the_setting():
+                    async with database.read() as transaction:
+                        await transaction.one("SELECT 1", {})
+                return
+        except Unavailable as problem:
+            if problem.reason != UNREACHABLE or time.monotonic() > latest:
+                raise
+            log.warning("event=database_awaited problem=%r", problem)
+        await asyncio.sleep(SECONDS_BETWEEN_ATTEMPTS)
+
+
+async def apply_migrations(settings: Settings) -> list[Migration]:
+    """Bring the schema up to date; what was applied."""
+    async with open_database(settings, migrated=False) as database:
+        with naming_the_setting():
+            return await migrate(database)
+
+
+async def pending_migrations(settings: Settings) -> list[Migration]:
+    """What `apply_migrations` would apply. Nothing is changed, not even an SQLite database made."""
+    if not settings.database_url.startswith(POSTGRES) and not settings.database_path.exists():
+        return [*migrations()]
+    async with open_database(settings, migrated=False) as database:
+        with naming_the_setting():
+            return await pending(database)
 
 
 def connected(settings: Settings) -> Database:

@@ -275,15 +275,10 @@ def add_migrate(commands: Any) -> None:
 
 
 def run_migrate(options: argparse.Namespace) -> int:
-    from threadkeep.app import open_database
-    from threadkeep.storage.migrate import migrate, pending
+    from threadkeep.app import apply_migrations, pending_migrations
 
-    async def work() -> list[str]:
-        async with open_database(settings_from(options), migrated=False) as database:
-            step = pending if options.check else migrate
-            return [f"{one.version:04} {one.name}" for one in await step(database)]
-
-    names = asyncio.run(work())
+    step = pending_migrations if options.check else apply_migrations
+    names = [f"{one.version:04} {one.name}" for one in asyncio.run(step(settings_from(options)))]
     word = "pending" if options.check else "applied"
     print("\n".join(f"{word} {name}" for name in names) or "the schema is up to date")
     return 1 if options.check and names else 0

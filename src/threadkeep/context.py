@@ -4,11 +4,14 @@ from msgspec import Struct
 
 from threadkeep.clock import Clock
 from threadkeep.engine.base import Runner
+from threadkeep.errors import Unavailable
 from threadkeep.ids import IdMaker
 from threadkeep.providers.base import Providers
 from threadkeep.settings import Settings
 from threadkeep.storage.blobs import Blobs
 from threadkeep.storage.database import Database
+from threadkeep.storage.health import SCHEMA_TOO_NEW, SCHEMA_TOO_OLD
+from threadkeep.storage.migrate import SchemaTooNew, pending
 
 
 class Context(Struct, frozen=True):
@@ -25,3 +28,13 @@ class Context(Struct, frozen=True):
     def now(self) -> int:
         """Whole seconds since 1970, as the API writes time."""
         return int(self.clock())
+
+    async def check(self) -> None:
+        """Raises `Unavailable`, with the reason, where requests that need the database are not served."""
+        await self.database.check()
+        try:
+            missing = await pending(self.database)
+        except SchemaTooNew as problem:
+            raise Unavailable("a later release has migrated it", SCHEMA_TOO_NEW) from problem
+        if missing:
+            raise Unavailable(f"the migration {missing[0].version:04} is missing", SCHEMA_TOO_OLD)

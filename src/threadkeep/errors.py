@@ -232,8 +232,18 @@ class WrongMethod(ThreadkeepError):
         self.method, self.path, self.allowed = method, path, allowed
 
 
+FAILING = "failing"
+
+
 class Unavailable(ThreadkeepError):
-    """The database cannot be used just now; the request may be sent again."""
+    """The database cannot be used just now; the request may be sent again.
+
+    `reason` is one word of those in `storage.health`; what the text says has no names in it.
+    """
+
+    def __init__(self, detail: str, reason: str = FAILING) -> None:
+        super().__init__(detail)
+        self.reason = reason
 
 
 class FilesUnavailable(ThreadkeepError):

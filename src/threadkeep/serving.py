@@ -12,7 +12,7 @@ from functools import partial
 import uvicorn
 
 from threadkeep import __version__
-from threadkeep.app import POSTGRES, create_app
+from threadkeep.app import POSTGRES, create_app, wait_for_database
 from threadkeep.errors import ThreadkeepError
 from threadkeep.http.cork import CorkedProtocol
 from threadkeep.http.middleware import Application
@@ -51,6 +51,7 @@ def run(settings: Settings) -> int:
         raise BadSettings(
             f"workers is {settings.workers}, but several processes need PostgreSQL: on SQLite it must be 1."
         )
+    asyncio.run(wait_for_database(settings))
     listener = listen(settings)
 
     def greet(key: str | None) -> None:

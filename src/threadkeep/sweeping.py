@@ -40,7 +40,7 @@ def handlers(context: Context) -> dict[str, Handler]:
     async def sweep_file(key: str) -> bool:
         project_id, file_id = key.split("/")
         try:
-            await files.delete(context, project_id, file_id)
+            await files.expire(context, project_id, file_id)
         except NoSuchFile:
             return True
         return True
@@ -48,6 +48,11 @@ def handlers(context: Context) -> dict[str, Handler]:
     return {THREAD: sweep_thread, BLOB: sweep_blob, FILE: sweep_file}
 
 
-def routines(context: Context) -> list[Routine]:
-    """What is looked after without a plan."""
-    return [partial(idempotency.forget_expired, context)]
+def routines(context: Context) -> dict[str, Routine]:
+    """What is looked after without a plan, by names that stay the same from release to release."""
+
+    async def tidy_database() -> bool:
+        await context.database.tidy(context.now())
+        return True
+
+    return {"idempotency keys": partial(idempotency.forget_expired, context), "database": tidy_database}

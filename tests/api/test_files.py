@@ -167,7 +167,7 @@ def test_a_file_ends_when_it_expires(shelf: Shelf) -> None:
     shelf.clock.advance(3599)
     assert client.files.content(file.id).content == b"x"
     shelf.clock.advance(1)
-    for call in (client.files.retrieve, client.files.content):
+    for call in (client.files.retrieve, client.files.content, client.files.delete):
         with pytest.raises(NotFoundError, match=f"No such File object: {file.id}"):
             call(file.id)
     assert client.files.list().data == []

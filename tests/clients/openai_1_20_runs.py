@@ -59,7 +59,7 @@ def polled(assistant_id: str) -> str:
     return str(run.thread_id)
 
 
-class Told(openai.AssistantEventHandler):  # type: ignore[misc]  # another client is installed here
+class Told(openai.AssistantEventHandler):
     """Remembers what the helper tells."""
 
     def __init__(self) -> None:

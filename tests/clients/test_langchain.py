@@ -10,7 +10,6 @@ from openai import OpenAI
 from tests.clients.conversations import WEATHER, ModelHouse
 from tests.support.upstream import Call, Say
 
-
 # LangChain itself calls what pydantic has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
 
@@ -44,7 +43,5 @@ def test_a_tool_is_called_and_its_output_handed_in(langchain, model_house):
     (action,) = agent.invoke({"content": "The weather in Rome?"})
     assert (action.tool, action.tool_input) == ("weather", {"place": "Rome"})
     output = {"tool_call_id": action.tool_call_id, "output": "sunny"}
-    finish = agent.invoke(
-        {"tool_outputs": [output], "run_id": action.run_id, "thread_id": action.thread_id}
-    )
+    finish = agent.invoke({"tool_outputs": [output], "run_id": action.run_id, "thread_id": action.thread_id})
     assert finish.return_values["output"] == "Sunny."

@@ -202,7 +202,9 @@ def test_the_async_client_streams_and_polls(model_house, key):
             ) as stream:
                 await stream.until_done()
             await client.beta.threads.messages.create(thread.id, role="user", content="Again")
-            run = await client.beta.threads.runs.create_and_poll(thread_id=thread.id, assistant_id=assistant.id)
+            run = await client.beta.threads.runs.create_and_poll(
+                thread_id=thread.id, assistant_id=assistant.id
+            )
             newest = (await client.beta.threads.messages.list(thread.id, limit=1)).data[0]
             return told.events, text_of(newest), run.status
 

@@ -75,10 +75,14 @@ def over(client: OpenAI, run: Any) -> Any:
     return client.beta.threads.runs.poll(run_id=run.id, thread_id=run.thread_id)
 
 
+def text_of(message: Any) -> str:
+    return "".join(part.text.value for part in message.content)
+
+
 def texts(client: OpenAI, thread_id: str) -> list[tuple[str, str]]:
     """Who said what, from the beginning."""
     messages = client.beta.threads.messages.list(thread_id, order="asc", limit=100)
-    return [(one.role, "".join(part.text.value for part in one.content)) for one in messages]
+    return [(one.role, text_of(one)) for one in messages]
 
 
 def steps(client: OpenAI, run: Any) -> list[tuple[str, str]]:

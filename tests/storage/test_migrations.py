@@ -10,9 +10,10 @@ from importlib import resources
 from pathlib import Path
 
 import apsw
+import httpx
 import pytest
 
-from tests.support.child import SECONDS, command, environment
+from tests.support.child import SECONDS, Child, command, environment
 from threadkeep.cli import main
 from threadkeep.storage.companions import companion_of
 from threadkeep.storage.migrate import migrate, migrations, pending, statements_of
@@ -119,21 +120,29 @@ def test_connections_that_open_a_new_database_together_do_not_refuse_each_other(
             list(pool.map(open_together, [tmp_path / f"{number}.db"] * barrier.parties))
 
 
-@pytest.fixture
-def newer(tmp_path: Path) -> Path:
-    """A directory whose database a later release has migrated."""
-    (tmp_path / "data").mkdir()
-    path = tmp_path / "data" / "threadkeep.db"
+def later(directory: Path, *compatible_from: int | None) -> Path:
+    """A directory whose database later releases have migrated; the last version is 9999."""
+    (directory / "data").mkdir()
+    path = directory / "data" / "threadkeep.db"
     asyncio.run(migrated(path))
     connection = apsw.Connection(str(path))
-    connection.execute("INSERT INTO schema_migrations (version, name) VALUES (9999, 'of_tomorrow')")
+    for version, oldest in enumerate(compatible_from, 10_000 - len(compatible_from)):
+        row = (version, f"of_{version}", oldest)
+        connection.execute("INSERT INTO schema_migrations VALUES (?, ?, ?)", row)
     connection.close()
-    return tmp_path
+    return directory
 
 
+@pytest.fixture
+def newer(tmp_path: Path) -> Path:
+    """A directory whose database a later release has migrated, one step of it for itself alone."""
+    return later(tmp_path, 9998, KNOWN)
+
+
+KNOWN = len(migrations())
 REFUSAL = (
-    "threadkeep: The database has schema version 9999, this release of Threadkeep knows "
-    f"{len(migrations())} at most: start the newer release, or restore an older backup.\n"
+    "threadkeep: The database has schema version 9999, which takes a release of Threadkeep that knows "
+    f"version 9998 at least; this one knows {KNOWN}: start the newer release, or restore an older backup.\n"
 )
 
 
@@ -149,6 +158,57 @@ def test_other_commands_refuse_a_newer_schema_in_one_sentence(newer, arguments, 
     monkeypatch.chdir(newer)
     assert main(arguments) == 1
     assert capsys.readouterr() == ("", REFUSAL)
+
+
+@pytest.mark.promise("server.migrate.schema-newer-but-compatible")
+def test_the_release_before_starts_on_a_newer_schema_that_keeps_it_working(tmp_path):
+    """It may have to be started again while it is being replaced."""
+    with Child(later(tmp_path, 1, KNOWN)) as child:
+        bearer = {"Authorization": f"Bearer {child.key}"}
+        thread = httpx.post(f"{child.address}/v1/threads", headers=bearer)
+        assert (thread.status_code, httpx.get(f"{child.address}/readyz").status_code) == (200, 200)
+        assert f"event=schema_newer version=9999 known={KNOWN}" in child.log
+    done = command(tmp_path, "migrate", "--check")
+    assert (done.returncode, done.stdout) == (0, "the schema is up to date\n")
+
+
+@pytest.mark.promise("server.migrate.schema-too-new")
+def test_a_step_that_does_not_say_what_works_on_it_is_for_later_releases(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(later(tmp_path, KNOWN, None))
+    assert main(["migrate"]) == 1
+    refusal = f"that knows version 9999 at least; this one knows {KNOWN}: start the newer release"
+    assert refusal in capsys.readouterr().err
+
+
+def test_a_ledger_of_before_learns_what_each_step_is_compatible_from(tmp_path, monkeypatch):
+    path = tmp_path / "old.db"
+    monkeypatch.setattr("threadkeep.storage.migrate.migrations", lambda: migrations()[:2])
+    monkeypatch.setattr("threadkeep.storage.migrate.RECORD_COMPATIBLE", "SELECT :version, :compatible_from")
+    asyncio.run(migrated(path))
+    monkeypatch.undo()
+    assert asyncio.run(migrated(path)) == [one.version for one in migrations()[2:]]
+    rows = apsw.Connection(str(path)).execute(
+        "SELECT version, compatible_from FROM schema_migrations ORDER BY version"
+    )
+    assert [*rows] == [(one.version, one.compatible_from) for one in migrations()]
+
+
+def test_every_migration_keeps_the_release_before_it_working():
+    """Who cannot promise that splits it in two, for two releases."""
+    assert [one.version for one in migrations() if one.compatible_from > max(1, one.version - 1)] == []
+
+
+def test_migrate_check_changes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["migrate", "--check"]) == 1
+    assert [*tmp_path.iterdir()] == []
+    (tmp_path / "data").mkdir()
+    path = tmp_path / "data" / "threadkeep.db"
+    connect(path, writable=True).close()
+    before = path.read_bytes()
+    assert main(["migrate", "--check"]) == 1
+    assert path.read_bytes() == before
+    assert schema_of(apsw.Connection(str(path))) == []
 
 
 def test_migrate_check_tells_what_is_pending_and_migrate_applies_it(tmp_path, monkeypatch, capsys):

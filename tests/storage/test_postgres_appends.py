@@ -17,7 +17,8 @@ from threadkeep.messages import actions
 from threadkeep.messages.model import NewMessage, message_of, plain_text
 from threadkeep.messages.store import APPEND_MANY
 from threadkeep.settings import Settings
-from threadkeep.storage.postgres.coalescer import LARGEST_BATCH
+from threadkeep.storage.database import Transaction
+from threadkeep.storage.postgres import ROWS
 from threadkeep.storage.postgres.connection import Connection
 from threadkeep.threads import actions as threads
 from threadkeep.threads.model import NewThread
@@ -95,13 +96,14 @@ async def test_a_lone_message_is_one_statement_and_waits_for_no_timer(context, s
     for _ in range(4):  # turns of the loop, none of which takes any time
         await asyncio.sleep(0)
     assert sent == [APPEND_MANY]
-    assert await stored(context, thread) == in_line([await task])
+    id = await task
+    assert await stored(context, thread) == in_line([id])
 
 
 async def test_a_crowd_is_written_in_few_statements_without_a_gap(context, sent):
     thread = await new_thread(context)
     sent.clear()
-    ids = await asyncio.gather(*(append(context, thread) for _ in range(2 * LARGEST_BATCH + 1)))
+    ids = await asyncio.gather(*(append(context, thread) for _ in range(2 * ROWS.largest + 1)))
     assert sent == [APPEND_MANY] * 3
     rows = await stored(context, thread)
     assert [position for position, _ in rows] == [*range(1, len(ids) + 1)]
@@ -136,6 +138,25 @@ async def test_a_statement_that_one_item_spoils_is_taken_apart(context, monkeypa
     assert sent.count(APPEND_MANY) == 1
     assert isinstance(problem, Exception)
     assert sorted(id for _, id in await stored(context, thread)) == sorted([str(one), str(other)])
+
+
+async def test_a_message_that_waits_for_its_thread_holds_up_no_later_one(context, sent):
+    busy, free = await new_thread(context), await new_thread(context)
+
+    async def while_locked(transaction: Transaction) -> tuple[asyncio.Task[str], str]:
+        await transaction.run("UPDATE threads SET metadata = '{}' WHERE id = :id", {"id": busy})
+        waiting = asyncio.create_task(append(context, busy))
+        async with asyncio.timeout(20):
+            while APPEND_MANY not in sent:
+                await stored(context, free)
+        later = await append(context, free)
+        assert not waiting.done()
+        return waiting, later
+
+    waiting, later = await context.database.write(while_locked)
+    assert await stored(context, free) == in_line([later])
+    id = await waiting
+    assert await stored(context, busy) == in_line([id])
 
 
 async def test_two_that_append_to_the_same_threads_in_opposite_order_never_meet_in_a_deadlock(

@@ -75,17 +75,31 @@ async def test_ten_that_start_together_migrate_once(postgres, name):
         await one.close()
 
 
+LATER = "INSERT INTO schema_migrations VALUES (9998, 'of_tomorrow', {}), (9999, 'of_the_day_after', 1)"
+
+
+async def test_what_is_pending_can_be_asked_without_a_change(postgres, name):
+    database = PostgresDatabase(PostgresOptions(postgres.url(name), 1))
+    assert await pending(database) == [*migrations()]
+    await database.close()
+    assert await asyncio.to_thread(postgres.execute, SCHEMA, name) == []
+
+
+@pytest.mark.promise("server.migrate.schema-newer-but-compatible")
+async def test_a_schema_of_a_later_release_that_keeps_this_one_working_is_taken(postgres, name, caplog):
+    database = PostgresDatabase(PostgresOptions(postgres.url(name), 1))
+    await migrate(database)
+    await asyncio.to_thread(postgres.execute, LATER.format(len(migrations())), name)
+    assert await migrate(database) == []
+    assert f"event=schema_newer version=9999 known={len(migrations())}" in caplog.text
+    await database.close()
+
+
 @pytest.mark.promise("server.migrate.schema-too-new")
 async def test_a_schema_of_a_later_release_is_refused(postgres, name):
     database = PostgresDatabase(PostgresOptions(postgres.url(name), 1))
     await migrate(database)
-
-    async def work(transaction: Transaction) -> None:
-        await transaction.run(
-            "INSERT INTO schema_migrations (version, name) VALUES (9999, 'of_tomorrow')", {}
-        )
-
-    await database.write(work)
+    await asyncio.to_thread(postgres.execute, LATER.format(9998), name)
     with pytest.raises(SchemaTooNew, match="schema version 9999"):
         await migrate(database)
     await database.close()

@@ -1,15 +1,20 @@
 """A PostgreSQL that cannot be used: told as what it is, nothing stored, and over when the cause is over."""
 
+import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import asyncpg
+import httpx
 import pytest
 
 from tests.storage.test_trouble import OVER
 from tests.support.house import House
 from tests.support.postgres import Postgres
 from tests.support.waiting import until
+from threadkeep.errors import Unavailable
+from threadkeep.storage.health import said
+from threadkeep.storage.postgres import PostgresDatabase, PostgresOptions
 
 pytestmark = pytest.mark.promise("postgres.trouble")
 MESSAGE = {"role": "user", "content": "x"}
@@ -97,7 +102,8 @@ def test_health_goes_on_and_readiness_says_why_while_the_server_is_down(postgres
     assert http.get("/readyz").status_code == 200
     cause = Down(postgres, place)
     told = http.get("/readyz")
-    assert (told.status_code, told.headers["retry-after"], told.json()) == (503, "1", OVER)
+    assert (told.status_code, told.headers["retry-after"]) == (503, "1")
+    assert told.json() == {**OVER, "reason": "unreachable", "detail": "No such file or directory"}
     assert http.get("/v1/threads").json() == OVER
     assert http.get("/healthz").status_code == 200
     cause.end()
@@ -109,9 +115,81 @@ def test_health_goes_on_and_readiness_says_why_while_the_server_is_down(postgres
 def test_reads_go_on_while_nothing_can_be_written(postgres, place, house, http, trouble):
     thread = http.post("/v1/threads", json={"messages": [MESSAGE]}).json()["id"]
     cause = trouble(postgres, place)
-    until(lambda: http.get("/readyz").status_code == 200)
+    until(lambda: http.get("/v1/threads").status_code == 200)
     assert len(http.get(f"/v1/threads/{thread}/messages").json()["data"]) == 1
     cause.end()
+
+
+def why(http: httpx.Client) -> tuple[int, str, str]:
+    told = http.get("/readyz")
+    return told.status_code, told.json()["reason"], told.json()["detail"]
+
+
+@pytest.mark.promise("postgres.reasons")
+def test_readyz_says_that_the_database_takes_no_writes(postgres, place, house, http):
+    cause = ReadOnly(postgres, place)
+    until(lambda: http.get("/v1/threads").status_code == 200)
+    assert why(http) == (503, "read_only", "the database takes no writes")
+    cause.end()
+    until(lambda: http.get("/readyz").status_code == 200)
+
+
+@pytest.mark.promise("postgres.reasons")
+def test_readyz_says_that_the_disk_is_full_until_something_could_be_written(postgres, place, house, http):
+    cause = FullDisk(postgres, place)
+    assert http.get("/readyz").status_code == 200  # nobody has tried yet
+    assert http.post("/v1/threads").status_code == 503
+    assert why(http) == (503, "full", "disk_full")
+    cause.end()
+    assert http.post("/v1/threads").status_code == 200
+    assert http.get("/readyz").status_code == 200
+
+
+LATER = "INSERT INTO schema_migrations VALUES (9999, 'of_tomorrow', 9999)"
+NO_LONGER = "DELETE FROM schema_migrations WHERE version IN (1, 9999)"
+
+
+@pytest.mark.promise("postgres.reasons")
+def test_readyz_says_that_the_schema_is_of_another_release(postgres, place, house, http):
+    postgres.execute(LATER, place)
+    assert why(http) == (503, "schema_too_new", "a later release has migrated it")
+    postgres.execute(NO_LONGER, place)
+    assert why(http) == (503, "schema_too_old", "the migration 0001 is missing")
+
+
+@pytest.mark.promise("postgres.reasons")
+@pytest.mark.parametrize(("one", "other"), [("//postgres:", "//nobody:"), ("/postgres?", "/nowhere?")])
+def test_a_server_that_does_not_let_us_in_says_so(postgres, one, other):
+    with pytest.raises(Unavailable) as refusal:
+        asyncio.run(checked(postgres.url("postgres").replace(one, other)))
+    assert refusal.value.reason == "refused"
+    assert str(refusal.value) in ("database does not exist", "role does not exist")
+
+
+async def checked(url: str) -> None:
+    database = PostgresDatabase(PostgresOptions(url))
+    await database.check()
+
+
+@pytest.mark.promise("postgres.reasons")
+@pytest.mark.parametrize(
+    ("problem", "line"),
+    [
+        (ConnectionRefusedError(111, "Connect call failed ('10.0.0.1', 5432)"), "Connection refused"),
+        (
+            OSError("Multiple exceptions: [Errno 111] failed ('::1', 1), [Errno 111] failed ('10.0.0.1', 1)"),
+            "Multiple exceptions: [Errno 111] failed, [Errno 111] failed",
+        ),
+        (
+            ValueError('no pg_hba.conf entry for host "10.0.0.1", user "me"\nand more'),
+            "no pg_hba.conf entry for host, user",
+        ),
+        (ValueError("cannot reach 10.0.0.1:5432"), "cannot reach"),
+        (TimeoutError(), "TimeoutError"),
+    ],
+)
+def test_a_reason_has_one_line_and_no_names(problem, line):
+    assert said(problem) == line
 
 
 class Blocked:
@@ -135,7 +213,8 @@ def test_a_pool_without_a_free_connection_answers_503(house, http, monkeypatch):
     cause = Blocked(house)
     pool = house.context.database._pool
     with ThreadPoolExecutor(CONNECTIONS) as threads:
-        waiting = [threads.submit(http.get, messages, timeout=30) for _ in range(CONNECTIONS)]
+        of_run = f"{messages}?run_id=run_1"  # which is read by itself, so that each takes a connection
+        waiting = [threads.submit(http.get, of_run, timeout=30) for _ in range(CONNECTIONS)]
         until(pool._places.locked)
         monkeypatch.setattr("threadkeep.storage.postgres.connection.SECONDS_FOR_A_CONNECTION", 0.02)
         for refused in (http.get("/v1/threads"), http.post("/v1/threads"), http.post(messages, json=MESSAGE)):

@@ -32,7 +32,7 @@ ROWS_OF = {
     "uses": "SELECT COUNT(*) FROM file_uses",
     "files": "SELECT COUNT(*) FROM files",
     "tombstones": "SELECT COUNT(*) FROM tombstones",
-    "sweeps": "SELECT COUNT(*) FROM sweeps",
+    "sweeps": "SELECT COUNT(*) FROM sweeps WHERE kind <> 'routine'",
 }
 
 

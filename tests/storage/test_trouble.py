@@ -54,6 +54,7 @@ class WriteLock:
 
     def __init__(self, house: House) -> None:
         self.other = apsw.Connection(str(house.settings.database_path))
+        self.other.set_busy_timeout(5_000)  # the server may be writing something of its own just now
         self.other.execute("BEGIN IMMEDIATE")
 
     def end(self) -> None:
@@ -129,11 +130,28 @@ def test_reads_go_on_while_nothing_can_be_written(house, http):
         cause.end()
 
 
+@pytest.mark.parametrize(("trouble", "reason"), [(FullDisk, "full"), (ReadOnly, "read_only")])
+def test_readyz_says_why_nothing_can_be_written(house, http, trouble, reason):
+    large = {"messages": [{"role": "user", "content": "x" * 50_000}]}
+    cause = trouble(house)
+
+    def told() -> tuple[int, str]:
+        assert http.post("/v1/threads", json=large).status_code == 503
+        answer = http.get("/readyz")
+        return answer.status_code, answer.json().get("reason", "")
+
+    until(lambda: told() == (503, reason))  # a small write of the sweeper's may still find room meanwhile
+    cause.end()
+    assert http.post("/v1/threads", json={}).status_code == 200
+    assert http.get("/readyz").status_code == 200
+
+
 def test_readyz_says_that_the_database_cannot_be_read(house):
     assert httpx.get(house.address + "/readyz").status_code == 200
     house.call(lambda: closed(house.context.database._reader))
     answer = httpx.get(house.address + "/readyz")
-    assert (answer.status_code, answer.json()) == (503, OVER)
+    why = {"reason": "failing", "detail": "ConnectionClosedError"}
+    assert (answer.status_code, answer.json()) == (503, {**OVER, **why})
     assert httpx.get(house.address + "/healthz").status_code == 200
 
 

@@ -14,7 +14,7 @@ from tests.support.waiting import SECONDS
 from threadkeep.storage import sweeps
 from threadkeep.storage.database import Transaction
 from threadkeep.storage.migrate import migrate
-from threadkeep.storage.postgres import PostgresDatabase, PostgresOptions
+from threadkeep.storage.postgres import PostgresDatabase, PostgresOptions, commits
 from threadkeep.storage.sqlite import SQLiteDatabase
 from threadkeep.storage.sweeps import Sweeper
 
@@ -181,6 +181,60 @@ async def test_what_a_dead_process_had_taken_on_is_due_again(pair):
     clock.advance(sweeps.SECONDS_CLAIMED)
     await swept(sweepers[1])
     assert seen == Counter(["item"])
+
+
+@pytest.mark.promise("server.many.routines-once")
+async def test_a_routine_is_one_process_s_work_at_a_time(pair):
+    clock, under_way = SetClock(), 0
+    done: list[int] = []
+
+    async def routine() -> bool:
+        nonlocal under_way
+        under_way += 1
+        assert under_way == 1
+        for _ in range(20):
+            await pair[0].scan(nothing)
+        under_way -= 1
+        done.append(1)
+        return len(done) % 3 == 0  # it takes three goes
+
+    sweepers = [Sweeper(database, clock, {}, {"ours": routine}) for database in (*pair, *pair)]
+    for rounds in (1, 2):
+        await asyncio.gather(*map(swept, sweepers))
+        await asyncio.gather(*map(swept, sweepers))  # not again before its time
+        assert len(done) == 3 * rounds
+        clock.advance(sweeps.SECONDS_BETWEEN_ROUTINES)
+
+
+async def nothing(transaction: Transaction) -> None:
+    await transaction.one("SELECT 1", {})
+
+
+async def test_what_a_later_release_has_planned_is_left_to_it(pair, caplog):
+    async def plan(transaction: Transaction) -> None:
+        await sweeps.plan(transaction, "of_tomorrow", "item", 0)
+
+    await pair[0].write(plan)
+    await swept(Sweeper(pair[0], SetClock(), {}))
+    async with pair[0].read() as transaction:
+        assert await transaction.all("SELECT item, due_at FROM sweeps", {}) == [("item", 0)]
+    assert caplog.records == []
+
+
+async def test_rows_of_connections_that_are_gone_are_removed(pair):
+    async def begin(transaction: Transaction) -> None:
+        await transaction.run("DELETE FROM commits", {})
+
+    async def rows(transaction: Transaction) -> list[tuple]:
+        return await transaction.all("SELECT number, closed, written_at FROM commits", {})
+
+    await pair[0].write(begin)
+    ((_, closed, written_at),) = await pair[1].scan(rows)
+    assert closed == 0
+    await pair[1].tidy(written_at + commits.KEPT_FOR - 1)
+    assert len(await pair[1].scan(rows)) == 1
+    await pair[1].tidy(written_at + commits.KEPT_FOR)
+    assert len(await pair[0].scan(rows)) == 1  # its own
 
 
 # ------------------------------------------------------------------ behind a PgBouncer

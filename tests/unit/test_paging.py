@@ -1,5 +1,6 @@
 """Every list against a model of paging that can be read at a glance, with every cursor and limit."""
 
+import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -64,8 +65,13 @@ class Messages:
         await message_actions.delete(self.context, "proj_1", self.thread, id)
 
     async def page(self, query: PageQuery) -> tuple[Ids, Any]:
-        async with self.context.database.read() as transaction:
+        """Read alone, and twice beside itself: all must be the same."""
+        database = self.context.database
+        asked = [message_rows.page_beside_others(database, "proj_1", self.thread, query) for _ in range(2)]
+        beside = await asyncio.gather(*asked, return_exceptions=True)
+        async with database.read() as transaction:
             page = await message_rows.page(transaction, "proj_1", self.thread, query)
+        assert beside == [page] * 2
         return [message_of(body).id for body in page.items], page
 
 

@@ -82,15 +82,29 @@ async def discard(context: Context, receipt: Receipt) -> None:
     await context.database.write(work)
 
 
+ALWAYS = 0
+"""The time before every expiry."""
+
+
 async def delete(context: Context, project_id: str, id: str) -> None:
     """Remove a file: from all messages, threads and assistants that use it, and its bytes.
 
     Raises `NoSuchFile`.
     """
+    await remove(context, project_id, id, context.now())
+
+
+async def expire(context: Context, project_id: str, id: str) -> None:
+    """Remove a file whose time has come. Raises `NoSuchFile` where it is gone already."""
+    await remove(context, project_id, id, ALWAYS)
+
+
+async def remove(context: Context, project_id: str, id: str, now: int) -> None:
+    """Remove a file that has not expired at `now`."""
     key = blob_key(project_id, id)
 
     async def work(transaction: Transaction) -> None:
-        await store.delete(transaction, project_id, id)
+        await store.delete(transaction, project_id, id, now)
         await detach(transaction, project_id, id)
         await sweeps.drop(transaction, sweeps.FILE, key)
         await sweeps.plan_now(transaction, sweeps.BLOB, key, context.now())

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from threadkeep.errors import NoSuchFile, NotFound
 from threadkeep.files.model import File, StoredFile
 from threadkeep.paging import Page, PageQuery, between, cut
-from threadkeep.storage.database import Params, Row, Transaction
+from threadkeep.storage.database import Row, Transaction
 
 
 def stored_of(row: Row) -> StoredFile:
@@ -111,16 +111,19 @@ async def require_cursor(transaction: Transaction, project_id: str, cursor: str)
         raise NotFound("file", cursor)
 
 
-DELETE = "DELETE FROM files WHERE id = :id AND project_id = :project_id RETURNING id"
+DELETE = """
+    DELETE FROM files
+    WHERE id = :id AND project_id = :project_id AND (expires_at IS NULL OR expires_at > :now)
+    RETURNING id
+"""
 BURY = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :project_id, 0)"
 
 
-async def delete(transaction: Transaction, project_id: str, id: str) -> None:
-    """Remove a file's row, leaving its id for cursors. Raises `NoSuchFile`."""
-    params: Params = {"id": id, "project_id": project_id}
-    if await transaction.one(DELETE, params) is None:
+async def delete(transaction: Transaction, project_id: str, id: str, now: int) -> None:
+    """Remove the row of a file that has not expired, leaving its id for cursors. Raises `NoSuchFile`."""
+    if await transaction.one(DELETE, {"id": id, "project_id": project_id, "now": now}) is None:
         raise NoSuchFile(id)
-    await transaction.run(BURY, params)
+    await transaction.run(BURY, {"id": id, "project_id": project_id})
 
 
 NOTE_USE = """

@@ -1,10 +1,15 @@
 """What anyone who reaches the server may ask: whether it lives, whether it can work, what it speaks."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from threadkeep.errors import Unavailable
 from threadkeep.http.openapi import encoded
 from threadkeep.http.request import Request, Response
+from threadkeep.wire.base import encode
+
+SECONDS_TO_CHECK = 10
+"""Whoever asks has little patience; a request has more."""
 
 
 async def healthz(request: Request) -> Response:
@@ -13,13 +18,23 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """The database answers."""
+    """The database can be worked with; or why not, beside what any request is answered then."""
     try:
-        async with request.context.database.read() as transaction:
-            await transaction.one("SELECT version FROM schema_migrations ORDER BY version LIMIT 1", {})
+        async with asyncio.timeout(SECONDS_TO_CHECK):
+            await request.context.check()
+    except TimeoutError:
+        return not_ready(request, Unavailable(f"no answer for {SECONDS_TO_CHECK} seconds", "unreachable"))
+    except Unavailable as problem:
+        return not_ready(request, problem)
     except Exception as problem:
-        raise Unavailable(str(problem)) from problem
+        return not_ready(request, Unavailable(type(problem).__name__))
     return request.reply('{"status":"ready"}')
+
+
+def not_ready(request: Request, problem: Unavailable) -> Response:
+    reply = request.dialect.error(problem)
+    body = {**reply.body, "reason": problem.reason, "detail": str(problem)}
+    return Response(reply.status, encode(body), headers=reply.headers)
 
 
 async def openapi(request: Request) -> Response:

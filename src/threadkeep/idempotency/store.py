@@ -59,14 +59,6 @@ async def get(transaction: Transaction, one: Claim) -> Answer:
     return Answer(row[1], row[2])
 
 
-ANY_EXPIRED = "SELECT 1 FROM idempotency_keys WHERE expires_at <= :now LIMIT 1"
-
-
-async def any_expired(transaction: Transaction, now: int) -> bool:
-    """Whether there is something to forget."""
-    return await transaction.one(ANY_EXPIRED, {"now": now}) is not None
-
-
 FORGET_EXPIRED = """
     DELETE FROM idempotency_keys WHERE (project_id, key) IN (
         SELECT project_id, key FROM idempotency_keys WHERE expires_at <= :now
@@ -77,5 +69,5 @@ FORGET_EXPIRED = """
 
 
 async def forget_expired(transaction: Transaction, now: int, rows: int) -> bool:
-    """Remove some keys that have expired; whether there may be more."""
-    return len(await transaction.all(FORGET_EXPIRED, {"now": now, "rows": rows})) == rows
+    """Remove some keys that have expired; whether none are left."""
+    return len(await transaction.all(FORGET_EXPIRED, {"now": now, "rows": rows})) < rows

@@ -42,7 +42,7 @@ async def create(context: Context, project_id: str, thread_id: str, new: NewMess
     if file_ids or limit:
         await context.database.write(work)
     else:
-        row = (project_id, thread_id, message.id, body)
+        row = store.NewRow(project_id, thread_id, message.id, body)
         await context.database.together(store.APPENDED, row, work)
     return body
 

@@ -19,9 +19,13 @@ async def create_message(request: Request) -> Response:
 async def list_messages(request: Request) -> Response:
     """GET /threads/{thread_id}/messages"""
     query = request.page_query()
+    database, thread_id = request.context.database, request.path["thread_id"]
     run_id = request.query.get("run_id")
-    async with request.context.database.read() as transaction:
-        page = await store.page(transaction, request.project_id, request.path["thread_id"], query, run_id)
+    if run_id is None:
+        page = await store.page_beside_others(database, request.project_id, thread_id, query)
+    else:
+        async with database.read() as transaction:
+            page = await store.page(transaction, request.project_id, thread_id, query, run_id)
     return request.reply_page(page, request.dialect.message)
 
 

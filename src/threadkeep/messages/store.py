@@ -4,12 +4,16 @@ A row is a place in a thread (`position`, the only order there is) and a body: t
 text. Bodies go in and out unread; `messages.model` opens them for those who must look inside.
 """
 
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
 from msgspec import Struct
 
 from threadkeep.errors import NotFound, RunActive
 from threadkeep.messages.model import id_in
 from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
-from threadkeep.storage.database import Params, Row, Together, Transaction
+from threadkeep.storage.database import Database, Params, Question, Row, Together, Transaction
 
 TAKE_POSITION = """
     UPDATE threads SET last_position = last_position + 1
@@ -36,36 +40,60 @@ async def append(transaction: Transaction, project_id: str, thread_id: str, id: 
     return int(row[0])
 
 
-# Locks are taken in the order of ids, so that two processes that append to the same threads never
-# wait for each other in a circle. `number` keeps the order of arrival within a thread.
+# A thread is locked as its turn comes, and the turns are in the order of ids: so two processes that
+# append to the same threads never wait for each other in a circle.
 APPEND_MANY = """
-    WITH items AS (
-        SELECT * FROM unnest(:project_ids::text[], :thread_ids::text[], :ids::text[], :bodies::text[])
-        WITH ORDINALITY AS i (project_id, thread_id, id, body, number)
-    ), wanted AS (
-        SELECT project_id, thread_id, count(*) AS messages FROM items GROUP BY project_id, thread_id
-    ), locked AS (
-        SELECT t.id, w.messages FROM threads t
-        JOIN wanted w ON w.thread_id = t.id AND w.project_id = t.project_id
-        WHERE t.active_run_id IS NULL
-        ORDER BY t.id FOR UPDATE OF t
-    ), taken AS (
-        UPDATE threads t SET last_position = t.last_position + l.messages
-        FROM locked l WHERE t.id = l.id
-        RETURNING t.id, t.project_id, t.last_position - l.messages AS before
+    WITH taken AS (
+        UPDATE threads t SET last_position = t.last_position + w.messages
+        FROM unnest(:project_ids::text[], :thread_ids::text[], :counts::bigint[])
+        WITH ORDINALITY AS w (project_id, thread_id, messages, number)
+        WHERE t.id = w.thread_id AND t.project_id = w.project_id AND t.active_run_id IS NULL
+        RETURNING w.number, t.id, t.last_position - w.messages AS before
     )
     INSERT INTO messages (thread_id, position, id, run_id, body)
-    SELECT i.thread_id, k.before + row_number() OVER (PARTITION BY i.thread_id ORDER BY i.number),
-           i.id, NULL, i.body
-    FROM items i JOIN taken k ON k.id = i.thread_id AND k.project_id = i.project_id
+    SELECT k.id, k.before + i.place, i.id, NULL, i.body
+    FROM unnest(:numbers::bigint[], :places::bigint[], :ids::text[], :bodies::text[])
+    AS i (number, place, id, body) JOIN taken k ON k.number = i.number
     RETURNING id
 """
 WHICH_ARE_THERE = """
-    SELECT m.id FROM messages m
-    JOIN unnest(:project_ids::text[], :thread_ids::text[], :ids::text[], :bodies::text[])
-    AS i (project_id, thread_id, id, body) ON m.id = i.id AND m.thread_id = i.thread_id
+    SELECT id FROM messages WHERE id = ANY (:ids::text[]) AND thread_id = ANY (:thread_ids::text[])
 """
-APPENDED = Together(APPEND_MANY, WHICH_ARE_THERE, ("project_ids", "thread_ids", "ids", "bodies"), key=2)
+
+
+class NewRow(NamedTuple):
+    """A message to be appended."""
+
+    project_id: str
+    thread_id: str
+    id: str
+    body: str
+
+
+def by_threads(rows: Sequence[NewRow]) -> Params:
+    """What `APPEND_MANY` takes: the threads in the order of ids, each once, with how many messages it
+    gets; and the messages, each with the number of its thread and its place among the thread's new ones."""
+    threads: dict[tuple[str, str], list[NewRow]] = {}
+    for row in rows:
+        threads.setdefault((row.thread_id, row.project_id), []).append(row)
+    ordered = sorted(threads.items())
+    placed = [
+        (number, place, row)
+        for number, (_, of_thread) in enumerate(ordered, 1)
+        for place, row in enumerate(of_thread, 1)
+    ]
+    return {
+        "thread_ids": [thread_id for (thread_id, _), _ in ordered],
+        "project_ids": [project_id for (_, project_id), _ in ordered],
+        "counts": [len(of_thread) for _, of_thread in ordered],
+        "numbers": [number for number, _, _ in placed],
+        "places": [place for _, place, _ in placed],
+        "ids": [row.id for _, _, row in placed],
+        "bodies": [row.body for _, _, row in placed],
+    }
+
+
+APPENDED = Together(APPEND_MANY, WHICH_ARE_THERE, by_threads)
 
 
 async def insert(
@@ -198,71 +226,116 @@ async def require_thread(transaction: Transaction, project_id: str, thread_id: s
         raise NotFound("thread", thread_id)
 
 
-# One text for each way through a thread, so that each is prepared once and walks the primary key.
+# Where a cursor stands, also that of a message that was deleted since; one that waits comes last. One that
+# never was stands nowhere: no position compares with NULL, so the page is empty, and then it is asked why.
+_PLACE = """CASE WHEN {cursor} IS NULL THEN {outside} ELSE COALESCE(
+        (SELECT position FROM messages WHERE id = {cursor} AND thread_id = {thread_id}),
+        (SELECT position FROM tombstones WHERE id = {cursor} AND parent_id = {thread_id}),
+        (SELECT {last} FROM waiting_messages WHERE id = {cursor} AND thread_id = {thread_id})) END"""
+_BETWEEN = f"""
+    AND position > {_PLACE.format(cursor="{low}", outside=FIRST, last=LAST - 1, thread_id="{thread_id}")}
+    AND position < {_PLACE.format(cursor="{high}", outside=LAST, last=LAST - 1, thread_id="{thread_id}")}
+"""
+_OF_RUN = """
+    AND run_id = :run_id
+"""
 _PAGE = """
     SELECT body FROM messages
-    WHERE thread_id = (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
-    AND position > :low AND position < :high
+    WHERE thread_id = (SELECT id FROM threads WHERE id = {thread_id} AND project_id = {project_id})
+    {conditions} ORDER BY position {direction} LIMIT {rows}
 """
-_OF_RUN = "AND run_id = :run_id\n"
-PAGE_UP = _PAGE + "ORDER BY position LIMIT :rows"
-PAGE_DOWN = _PAGE + "ORDER BY position DESC LIMIT :rows"
-PAGE_OF_RUN_UP = _PAGE + _OF_RUN + "ORDER BY position LIMIT :rows"
-PAGE_OF_RUN_DOWN = _PAGE + _OF_RUN + "ORDER BY position DESC LIMIT :rows"
+_PARAMETERS = {
+    "thread_id": ":thread_id",
+    "project_id": ":project_id",
+    "low": "CAST(:low AS TEXT)",
+    "high": "CAST(:high AS TEXT)",
+    "rows": ":rows",
+}
+_COLUMNS = {name: f"i.{name}" for name in _PARAMETERS}
+_MANY = """
+    SELECT NULLIF(ARRAY({page}), '{{}}') FROM unnest(
+        :thread_ids::text[], :project_ids::text[], :lows::text[], :highs::text[], :limits::bigint[]
+    ) WITH ORDINALITY AS i (thread_id, project_id, low, high, rows, number) ORDER BY i.number
+"""
+
+
+def page_text(names: Mapping[str, str], down: bool, cursors: bool, of_run: bool) -> str:
+    conditions = _BETWEEN.format(**names) * cursors + _OF_RUN * of_run
+    return _PAGE.format(conditions=conditions, direction="DESC" if down else "ASC", **names)
+
+
+# One text for each way through a thread, so that each is prepared once and walks the primary key.
+@cache
+def page_of(down: bool, cursors: bool, of_run: bool) -> str:
+    """The statement that reads a page."""
+    return page_text(_PARAMETERS, down, cursors, of_run)
+
+
+@cache
+def pages_of(down: bool, cursors: bool) -> Question:
+    """The statement that reads many."""
+    text = _MANY.format(page=page_text(_COLUMNS, down, cursors, of_run=False))
+    return Question(text, ("thread_ids", "project_ids", "lows", "highs", "limits"))
 
 
 async def page(
     transaction: Transaction, project_id: str, thread_id: str, query: PageQuery, run_id: str | None = None
 ) -> Page[str]:
     """The bodies of one page. Raises `NotFound` for the thread or a cursor."""
-    low, high = FIRST, LAST
-    if query.after or query.before:
-        after = await place_of(transaction, project_id, thread_id, query.after)
-        before = await place_of(transaction, project_id, thread_id, query.before)
-        low, high = between(query, after, before, FIRST, LAST)
-    params: dict[str, str | int | None] = {
+    return cut(query, await bodies(transaction, project_id, thread_id, query, run_id), id_in)
+
+
+async def page_beside_others(
+    database: Database, project_id: str, thread_id: str, query: PageQuery
+) -> Page[str]:
+    """As `page`, read together with other pages that are asked for at the same time."""
+    low, high = between(query, query.after, query.before, None, None)
+    question = pages_of(query.walks_down, bool(low or high))
+    row = (thread_id, project_id, low, high, query.limit + 1)
+
+    async def alone(transaction: Transaction) -> list[str]:
+        return await bodies(transaction, project_id, thread_id, query, None)
+
+    return cut(query, await database.ask(question, row, alone), id_in)
+
+
+async def bodies(
+    transaction: Transaction, project_id: str, thread_id: str, query: PageQuery, run_id: str | None
+) -> list[str]:
+    """One more than the page has, where more follow."""
+    low, high = between(query, query.after, query.before, None, None)
+    params: Params = {
         "thread_id": thread_id,
         "project_id": project_id,
         "low": low,
         "high": high,
+        "run_id": run_id,
         "rows": query.limit + 1,
     }
-    if run_id is None:
-        sql = PAGE_DOWN if query.walks_down else PAGE_UP
-    else:
-        params["run_id"] = run_id
-        sql = PAGE_OF_RUN_DOWN if query.walks_down else PAGE_OF_RUN_UP
+    sql = page_of(query.walks_down, bool(low or high), run_id is not None)
     rows = await transaction.all(sql, params)
     if not rows:
         await require_thread(transaction, project_id, thread_id)
-    return cut(query, [row[0] for row in rows], id_in)
+        await require_cursor(transaction, thread_id, query.after)
+        await require_cursor(transaction, thread_id, query.before)
+    return [row[0] for row in rows]
 
 
-PLACE = """
-    SELECT position FROM messages WHERE id = :id
-    AND thread_id = (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
+CURSOR = """
+    SELECT 1 FROM messages WHERE id = :id AND thread_id = :thread_id
     UNION ALL
-    SELECT position FROM tombstones WHERE id = :id
-    AND parent_id = (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
+    SELECT 1 FROM tombstones WHERE id = :id AND parent_id = :thread_id
+    UNION ALL
+    SELECT 1 FROM waiting_messages WHERE id = :id AND thread_id = :thread_id
 """
 
 
-async def place_of(
-    transaction: Transaction, project_id: str, thread_id: str, cursor: str | None
-) -> int | None:
-    """The position of a cursor, also of a message that was deleted since; one that waits comes last."""
+async def require_cursor(transaction: Transaction, thread_id: str, cursor: str | None) -> None:
+    """A cursor is a message of the thread, or was one."""
     if cursor is None:
-        return None
-    params: Params = {"id": cursor, "thread_id": thread_id, "project_id": project_id}
-    row = await transaction.one(PLACE, params)
-    if row is None:
-        if await transaction.one(GET_WAITING, params):
-            return LAST - 1
-        row = await transaction.one(PLACE, params)
-    if row is None:
-        await require_thread(transaction, project_id, thread_id)
+        return
+    if await transaction.one(CURSOR, {"id": cursor, "thread_id": thread_id}) is None:
         raise NotFound("message", cursor)
-    return int(row[0])
 
 
 # Setting a column to itself takes the row's lock before it is read, on engines that lock rows.

@@ -13,7 +13,7 @@ from msgspec import Struct
 from threadkeep.errors import NotFound, ThreadHasActiveRun
 from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
 from threadkeep.runs.model import Claim, Job, Run, RunStep, job_of, run_of, step_of, text_of
-from threadkeep.storage.database import Params, Transaction
+from threadkeep.storage.database import Params, Transaction, Value
 
 CHANNEL = "threadkeep_runs"
 """Woken whenever a run was made, moved or handed over."""
@@ -210,7 +210,7 @@ async def claim(transaction: Transaction, id: str, owner: str, now: int, until: 
     return Worked(Claim(id, owner, row[0]), row[1], run_of(row[2]), job_of(row[3]))
 
 
-def of_claim(claim: Claim) -> dict[str, str | int | list[str] | None]:
+def of_claim(claim: Claim) -> dict[str, Value | list[Value]]:
     return {"id": claim.run_id, "owner": claim.owner, "attempt": claim.attempt}
 
 
@@ -277,7 +277,7 @@ RENEW_MANY = f"""
 STANDING = f"SELECT id, status, attempt FROM runs WHERE id IN ({_NAMED})"
 
 
-def named(ids: Sequence[str]) -> Iterator[dict[str, str | int | list[str] | None]]:
+def named(ids: Sequence[str]) -> Iterator[dict[str, Value | list[Value]]]:
     """Parameters that name these runs, for as many statements as it takes."""
     for start in range(0, len(ids), MOST_AT_ONCE):
         some = ids[start : start + MOST_AT_ONCE]

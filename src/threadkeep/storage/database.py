@@ -4,15 +4,17 @@ SQL is written once: `:name` parameters, named columns, an `ORDER BY` that ends 
 column, no operator that one engine lacks. Rows are tuples in the order of the named columns.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
 T = TypeVar("T")
+K = TypeVar("K", bound="Keyed")
 Row = tuple[Any, ...]
-Params = Mapping[str, "str | int | list[str] | None"]
+Value = str | int | None
+Params = Mapping[str, Value | list[Value]]
 
 
 class Transaction(Protocol):
@@ -33,6 +35,10 @@ class Transaction(Protocol):
         """A statement without a result."""
         ...
 
+    async def has_table(self, name: str) -> bool:
+        """Whether there is a table of that name."""
+        ...
+
     async def define(self, sql: str) -> None:
         """A statement of a migration."""
         ...
@@ -50,18 +56,34 @@ Work = Callable[[Transaction], Awaitable[T]]
 """What is to be written. It awaits nothing but its transaction, and may be run again from its start."""
 
 
-class Together(Struct, frozen=True):
+class Keyed(Protocol):
+    """A row to be written, which has an id."""
+
+    @property
+    def id(self) -> str: ...
+
+
+class Together(Struct, Generic[K], frozen=True):
     """A kind of row of which an engine that takes arrays can write many with one statement.
 
-    `many` takes one array for each of `columns` and returns the key of every row that it wrote; a row
-    that breaks a rule is passed over. `which` takes the same and returns the keys that are there.
+    `many` takes what `arrays` makes of the rows and returns the id of every row that it wrote; a row
+    that breaks a rule is passed over. `which` takes the same and returns the ids that are there.
     """
 
     many: str
     which: str
+    arrays: Callable[[Sequence[K]], Params]
+
+
+class Question(Struct, frozen=True):
+    """A kind of small read of which an engine that takes arrays can answer many with one statement.
+
+    `many` takes one array for each of `columns` and returns a row for each place, in order, with one
+    value: the answer, or NULL where the question is to be asked alone.
+    """
+
+    many: str
     columns: tuple[str, ...]
-    key: int
-    """The place of the key among the columns."""
 
 
 class Database(Protocol):
@@ -75,6 +97,13 @@ class Database(Protocol):
         """A read that may touch many rows: it must not hold up the event loop."""
         ...
 
+    async def ask(self, question: Question, row: tuple[Value, ...], alone: Work[T]) -> T:
+        """What `alone` reads: in one statement with the questions asked beside it, where the engine can.
+
+        Each fails alone, with what `alone` raises, and sees everything committed before it was asked.
+        """
+        ...
+
     async def write(self, work: Work[T]) -> T:
         """Run `work` in a transaction; return once it is durable.
 
@@ -84,7 +113,7 @@ class Database(Protocol):
         """
         ...
 
-    async def together(self, together: Together, row: tuple[str, ...], alone: Work[None]) -> None:
+    async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         """Write one row, in one statement with those that arrive beside it where the engine can.
 
         `alone` writes the same row by itself, and raises what is wrong with it.
@@ -97,6 +126,14 @@ class Database(Protocol):
         A call may come too often, and in trouble not at all: what must happen is also looked for
         now and then.
         """
+        ...
+
+    async def check(self) -> None:
+        """Raises `Unavailable`, with the reason, where it is known that requests would not be served."""
+        ...
+
+    async def tidy(self, now: int) -> None:
+        """Remove what the engine has kept for itself and needs no longer at `now`, seconds since 1970."""
         ...
 
     async def close(self) -> None:

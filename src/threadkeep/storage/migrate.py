@@ -4,7 +4,9 @@ companions for one engine (`storage.companions`).
 `schema.sql` is always the whole truth; a test proves that it equals the sum of the migrations.
 """
 
+import logging
 import re
+from functools import cache
 from importlib import resources
 
 from msgspec import Struct
@@ -13,22 +15,34 @@ from threadkeep.errors import ThreadkeepError
 from threadkeep.storage.companions import companion_of
 from threadkeep.storage.database import Database, Transaction
 
-CREATE_LEDGER = """
-    CREATE TABLE IF NOT EXISTS schema_migrations (
+log = logging.getLogger(__name__)
+
+LEDGER = "schema_migrations"
+CREATE_LEDGER = f"""
+    CREATE TABLE IF NOT EXISTS {LEDGER} (
         version BIGINT NOT NULL PRIMARY KEY,
         name TEXT NOT NULL
     )
 """
-APPLIED = "SELECT version FROM schema_migrations ORDER BY version"
-RECORD = "INSERT INTO schema_migrations (version, name) VALUES (:version, :name)"
+APPLIED = f"SELECT version FROM {LEDGER} ORDER BY version"
+RECORD = f"INSERT INTO {LEDGER} (version, name) VALUES (:version, :name)"
+# Its column came with 0003, so it is filled once all are applied.
+RECORD_COMPATIBLE = f"UPDATE {LEDGER} SET compatible_from = :compatible_from WHERE version = :version"
+COMPATIBLE = f"""
+    SELECT version, compatible_from FROM {LEDGER} WHERE version > :known ORDER BY version
+"""
 
 
 class Migration(Struct, frozen=True):
-    """One file: its number, its name, its statements in order."""
+    """One file: its number, its name, its statements in order.
+
+    `compatible_from` is the oldest version whose release works on a schema with this migration.
+    """
 
     version: int
     name: str
     statements: tuple[str, ...]
+    compatible_from: int
 
     @property
     def file(self) -> str:
@@ -36,7 +50,7 @@ class Migration(Struct, frozen=True):
 
 
 class SchemaTooNew(ThreadkeepError):
-    """The database was migrated by a later release; this one must not touch it."""
+    """The database was migrated by a later release, and not so that this one works on it."""
 
 
 def statements_of(sql: str) -> tuple[str, ...]:
@@ -45,50 +59,71 @@ def statements_of(sql: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in plain.split(";") if part.strip())
 
 
-def migrations() -> list[Migration]:
+def migration_of(name: str, sql: str) -> Migration | None:
+    """The migration in a file, by its name and text; None for a file of another kind."""
+    match = re.fullmatch(r"(\d{4})_(\w+)\.sql", name)
+    if match is None:
+        return None
+    compatible = re.match(r"-- Compatible from: (\d+)\n", sql)
+    assert compatible, f"{name} does not begin with what it is compatible from"
+    return Migration(int(match[1]), match[2], statements_of(sql), int(compatible[1]))
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
     """Every migration that this release knows, in order."""
     folder = resources.files("threadkeep.storage") / "migrations"
-    found = []
-    for path in folder.iterdir():
-        if match := re.fullmatch(r"(\d{4})_(\w+)\.sql", path.name):
-            sql = path.read_text(encoding="utf-8")
-            found.append(Migration(int(match[1]), match[2], statements_of(sql)))
-    return sorted(found, key=lambda migration: migration.version)
+    found = [migration_of(path.name, path.read_text(encoding="utf-8")) for path in folder.iterdir()]
+    return tuple(sorted(filter(None, found), key=lambda migration: migration.version))
 
 
 async def pending(database: Database) -> list[Migration]:
-    """The migrations that `database` still lacks. Raises `SchemaTooNew`."""
-
-    async def work(transaction: Transaction) -> list[Migration]:
-        await transaction.alone()
-        await transaction.define(CREATE_LEDGER)
+    """The migrations that `database` still lacks; nothing is changed. Raises `SchemaTooNew`."""
+    async with database.read() as transaction:
         return await lacking(transaction)
-
-    return await database.write(work)
 
 
 async def lacking(transaction: Transaction) -> list[Migration]:
-    known = migrations()
+    if not await transaction.has_table(LEDGER):
+        return [*migrations()]
+    known = migrations()[-1].version
     applied = {row[0] for row in await transaction.all(APPLIED, {})}
-    if unknown := applied - {migration.version for migration in known}:
-        raise SchemaTooNew(
-            f"The database has schema version {max(unknown)}, this release of Threadkeep knows "
-            f"{known[-1].version} at most: start the newer release, or restore an older backup."
-        )
-    return [migration for migration in known if migration.version not in applied]
+    if max(applied, default=0) > known:
+        await require_compatible(transaction, known)
+    return [migration for migration in migrations() if migration.version not in applied]
+
+
+async def require_compatible(transaction: Transaction, known: int) -> None:
+    """A release that knows `known` works on what later ones have added. Raises `SchemaTooNew`."""
+    later = await transaction.all(COMPATIBLE, {"known": known})
+    newest = later[-1][0]
+    for _, compatible_from in later:
+        if compatible_from is None or compatible_from > known:
+            needed = compatible_from or newest
+            raise SchemaTooNew(
+                f"The database has schema version {newest}, which takes a release of Threadkeep that knows "
+                f"version {needed} at least; this one knows {known}: start the newer release, or restore an "
+                "older backup."
+            )
 
 
 async def migrate(database: Database) -> list[Migration]:
     """Bring the schema up to date; return what was applied. Safe to run from many processes at once."""
 
-    async def work(transaction: Transaction) -> list[Migration]:
+    async def work(transaction: Transaction) -> tuple[list[Migration], int]:
         await transaction.alone()
         await transaction.define(CREATE_LEDGER)
-        applied = await lacking(transaction)
-        for migration in applied:
+        missing = await lacking(transaction)
+        for migration in missing:
             for statement in (*migration.statements, *companion_of(migration.file, transaction.engine)):
                 await transaction.define(statement)
             await transaction.run(RECORD, {"version": migration.version, "name": migration.name})
-        return applied
+        for migration in migrations() if missing else ():
+            params = {"version": migration.version, "compatible_from": migration.compatible_from}
+            await transaction.run(RECORD_COMPATIBLE, params)
+        return missing, (await transaction.all(APPLIED, {}))[-1][0]
 
-    return await database.write(work)
+    applied, version = await database.write(work)
+    if version > migrations()[-1].version:
+        log.warning("event=schema_newer version=%d known=%d", version, migrations()[-1].version)
+    return applied

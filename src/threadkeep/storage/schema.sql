@@ -180,9 +180,20 @@ CREATE TABLE virtual_keys (
     created_at BIGINT NOT NULL
 );
 
--- The migrations that this database has had ------------------------------------------------------
+-- What the server keeps for itself ---------------------------------------------------------------
 
+-- The last commit of each connection to PostgreSQL, written in the transaction that it ends: so whoever lost
+-- the connection before the answer came finds out. No commit is added to a connection that is closed.
+CREATE TABLE commits (
+    connection TEXT NOT NULL PRIMARY KEY,      -- a random name
+    number BIGINT NOT NULL,                    -- of its last commit, counted from 1
+    closed BIGINT NOT NULL,                    -- 1 once somebody has asked what became of it
+    written_at BIGINT NOT NULL
+);
+
+-- The migrations that this database has had.
 CREATE TABLE schema_migrations (
     version BIGINT NOT NULL PRIMARY KEY,
-    name TEXT NOT NULL
+    name TEXT NOT NULL,
+    compatible_from BIGINT                     -- the oldest version whose release works on this one
 );

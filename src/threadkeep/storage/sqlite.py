@@ -16,8 +16,9 @@ from typing import Any, TypeVar, cast
 
 import apsw
 
-from threadkeep.errors import ThreadkeepError, Unavailable
-from threadkeep.storage.database import Params, Row, Together, Transaction, Work
+from threadkeep.errors import FAILING, ThreadkeepError, Unavailable
+from threadkeep.storage.database import K, Params, Question, Row, Together, Transaction, Value, Work
+from threadkeep.storage.health import BUSY, FULL, READ_ONLY, UNREACHABLE, Health, said
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -36,6 +37,18 @@ TROUBLE = (
     apsw.ReadOnlyError,
 )
 """What is wrong with the database or its disk, not with a statement."""
+REASONS: dict[type[Exception], str] = {
+    apsw.BusyError: BUSY,
+    apsw.CantOpenError: UNREACHABLE,
+    apsw.FullError: FULL,
+    apsw.IOError: UNREACHABLE,
+    apsw.ReadOnlyError: READ_ONLY,
+}
+
+
+def unavailable(problem: Exception) -> Unavailable:
+    """`problem` as operators are told of it."""
+    return Unavailable(said(problem), REASONS.get(type(problem), FAILING))
 
 
 def connect(path: Path, *, writable: bool) -> apsw.Connection:
@@ -71,6 +84,9 @@ def use_wal(connection: apsw.Connection) -> None:
             time.sleep(0.01)
 
 
+HAS_TABLE = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = :name"
+
+
 class SQLiteTransaction:
     """Statements on one connection. Its methods are coroutines that never wait."""
 
@@ -88,6 +104,9 @@ class SQLiteTransaction:
 
     async def run(self, sql: str, params: Params) -> None:
         self._execute(sql, params)
+
+    async def has_table(self, name: str) -> bool:
+        return await self.one(HAS_TABLE, {"name": name}) is not None
 
     async def define(self, sql: str) -> None:
         self._execute(sql)
@@ -129,7 +148,7 @@ class Reading:
 
     async def __aexit__(self, _: object, problem: BaseException | None, __: object) -> None:
         if isinstance(problem, TROUBLE):
-            raise Unavailable(str(problem)) from problem
+            raise unavailable(problem) from problem
 
 
 class Item:
@@ -178,6 +197,7 @@ class SQLiteDatabase:
         self._collected: list[Item] = []
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._closing = False
+        self._health = Health()
         self._thread = threading.Thread(target=self._write_batches, name="sqlite-writer")
         self._thread.start()
 
@@ -192,9 +212,13 @@ class SQLiteDatabase:
         try:
             return finish(cast("Coroutine[Any, Any, T]", work(SQLiteTransaction(connection))))
         except TROUBLE as problem:
-            raise Unavailable(str(problem)) from problem
+            raise unavailable(problem) from problem
         finally:
             connection.close()
+
+    async def ask(self, question: Question, row: tuple[Value, ...], alone: Work[T]) -> T:
+        async with self._reader as transaction:  # a statement costs less than to gather it with others
+            return await alone(transaction)
 
     async def write(self, work: Work[T]) -> T:
         if self._closing:
@@ -205,7 +229,7 @@ class SQLiteDatabase:
         self._collected.append(Item(work, future))
         return await future
 
-    async def together(self, together: Together, row: tuple[str, ...], alone: Work[None]) -> None:
+    async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         await self.write(alone)  # works share a commit anyway
 
     def listen(self, channel: str, callback: Callable[[], None]) -> None:
@@ -221,6 +245,12 @@ class SQLiteDatabase:
         batch, self._collected = self._collected, []
         if batch:
             self._queue.put(batch)
+
+    async def check(self) -> None:
+        self._health.check()
+
+    async def tidy(self, now: int) -> None:
+        """SQLite keeps nothing of the kind."""
 
     async def close(self) -> None:
         self._closing = True
@@ -267,7 +297,9 @@ class SQLiteDatabase:
             log.error("event=write_failed works=%d problem=%r", len(batch), problem)
             leave(self._writing, "ROLLBACK")
             for item in batch:
-                item.result, item.error = None, Unavailable(str(problem))
+                item.result, item.error = None, self._health.failed(unavailable(problem))
+        else:
+            self._health.wrote()
 
     def _attempt(self, batch: Sequence[Item]) -> None:
         for item in batch:

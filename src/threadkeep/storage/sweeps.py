@@ -8,7 +8,7 @@ it too; should that one die, the item is due again. Handlers bear being repeated
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
 from threadkeep.clock import Clock
@@ -16,11 +16,14 @@ from threadkeep.errors import Unavailable
 from threadkeep.storage.database import Database, Params, Transaction
 
 THREAD, BLOB, FILE = "thread", "blob", "file"
+ROUTINE = "routine"
+"""What is done again and again: an item that is never dropped, only put off."""
 CHANNEL = "threadkeep_sweeps"
 BATCH = 20
 SECONDS_BETWEEN = 1.0
 SECONDS_TO_RETRY = 60
 """How long something that could not be swept stands aside, so that the others get their turn."""
+SECONDS_BETWEEN_ROUTINES = 600
 SECONDS_CLAIMED = 60
 """How long an item belongs to the process that took it on; longer than any handler takes."""
 log = logging.getLogger(__name__)
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 Handler = Callable[[str], Awaitable[bool]]
 """Called with an item; True when nothing of it is left, False to be called again."""
 Routine = Callable[[], Awaitable[bool]]
-"""What is done at every turn without being planned; whether there may be more to do."""
+"""What is done every ten minutes, by one process of all; False to be called again at once."""
 
 PLAN = """
     INSERT INTO sweeps (kind, item, due_at) VALUES (:kind, :item, :due_at)
@@ -39,7 +42,12 @@ CLAIM = """
     RETURNING due_at
 """
 DROP = "DELETE FROM sweeps WHERE kind = :kind AND item = :item"
-DUE = "SELECT kind, item FROM sweeps WHERE due_at <= :now ORDER BY due_at, kind, item LIMIT :rows"
+BEGIN = "INSERT INTO sweeps (kind, item, due_at) VALUES (:kind, :item, :due_at) ON CONFLICT DO NOTHING"
+# A later release may plan what this one cannot do.
+DUE = """
+    SELECT kind, item FROM sweeps WHERE due_at <= :now AND kind IN ({kinds})
+    ORDER BY due_at, kind, item LIMIT :rows
+"""
 
 
 async def plan(transaction: Transaction, kind: str, item: str, due_at: int) -> None:
@@ -66,9 +74,13 @@ class Sweeper:
         database: Database,
         clock: Clock,
         handlers: Mapping[str, Handler],
-        routines: Sequence[Routine] = (),
+        routines: Mapping[str, Routine] | None = None,
     ) -> None:
-        self._database, self._clock, self._handlers, self._routines = database, clock, handlers, routines
+        self._database, self._clock = database, clock
+        self._routines = routines or {}
+        self._handlers = {**handlers, ROUTINE: self._do_routine}
+        self._due = DUE.format(kinds=", ".join(f"'{kind}'" for kind in self._handlers))
+        self._begun = False
         self._task: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
 
@@ -95,21 +107,38 @@ class Sweeper:
             if more:
                 await asyncio.sleep(0)
             else:
-                # Some become due by themselves, and a wake-up can be lost. (Not `wait_for`: before Python 3.12
-                # it forgets a cancellation that comes in the same turn as the event.)
+                # Some become due by themselves, and a wake-up can be lost. (Not `wait_for`: before
+                # Python 3.12 it forgets a cancellation that comes in the same turn as the event.)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(SECONDS_BETWEEN):
                         await self._woken.wait()
 
     async def sweep(self) -> bool:
         """Carry out what is due, once; whether there may be more."""
+        if not self._begun:
+            await self._begin()
         params: Params = {"now": int(self._clock()), "rows": BATCH}
         async with self._database.read() as transaction:
-            due = await transaction.all(DUE, params)
+            due = await transaction.all(self._due, params)
         random.shuffle(due)  # processes that are woken together begin at different items
         finished = [await self._sweep_one(kind, item) for kind, item in due]
-        more = [await routine() for routine in self._routines]
-        return len(due) == BATCH or not all(finished) or any(more)
+        return len(due) == BATCH or not all(finished)
+
+    async def _begin(self) -> None:
+        """See to it that every routine has its row, which the first process makes."""
+        now = int(self._clock())
+
+        async def work(transaction: Transaction) -> None:
+            for name in self._routines:
+                await transaction.run(BEGIN, {"kind": ROUTINE, "item": name, "due_at": now})
+
+        if self._routines:
+            await self._database.write(work)
+        self._begun = True
+
+    async def _do_routine(self, name: str) -> bool:
+        routine = self._routines.get(name)
+        return routine is None or await routine()
 
     async def _sweep_one(self, kind: str, item: str) -> bool:
         """Whether nothing is left to do for this process."""
@@ -124,6 +153,10 @@ class Sweeper:
         except Exception:
             log.exception("event=sweep_failed kind=%s item=%s", kind, item)
             await self._put_off(kind, item, SECONDS_TO_RETRY)
+            return True
+
+        if kind == ROUTINE:
+            await self._put_off(kind, item, SECONDS_BETWEEN_ROUTINES)
             return True
 
         async def work(transaction: Transaction) -> None:

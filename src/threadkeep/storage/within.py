@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from threadkeep.storage.database import Together, Transaction, Work
+from threadkeep.storage.database import K, Question, Together, Transaction, Value, Work
 
 T = TypeVar("T")
 
@@ -25,14 +25,25 @@ class Within:
     async def scan(self, work: Work[T]) -> T:
         return await work(self._transaction)
 
+    async def ask(self, question: Question, row: tuple[Value, ...], alone: Work[T]) -> T:
+        return await alone(self._transaction)
+
     async def write(self, work: Work[T]) -> T:
         return await work(self._transaction)
 
-    async def together(self, together: Together, row: tuple[str, ...], alone: Work[None]) -> None:
+    async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         await alone(self._transaction)
 
     def listen(self, channel: str, callback: Callable[[], None]) -> None:
         """A transaction is over before anybody could be called."""
+        raise NotImplementedError
+
+    async def check(self) -> None:
+        """An open transaction is asked for nothing but its statements."""
+        raise NotImplementedError
+
+    async def tidy(self, now: int) -> None:
+        """What the engine keeps is not this transaction's."""
         raise NotImplementedError
 
     async def close(self) -> None:

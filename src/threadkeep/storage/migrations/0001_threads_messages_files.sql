@@ -1,3 +1,5 @@
+-- Compatible from: 1
+
 -- Projects, the tenants, and the keys that open them. Only the SHA-256 of a key is stored.
 CREATE TABLE projects (
     id TEXT NOT NULL PRIMARY KEY,

@@ -1,3 +1,5 @@
+-- Compatible from: 1
+
 -- The answer that the first request with a key was given, written in the transaction of its effect.
 -- request_hash tells whether another one is the same request.
 CREATE TABLE idempotency_keys (

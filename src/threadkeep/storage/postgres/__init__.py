@@ -8,7 +8,7 @@ is asked of the server before anything is said: a commit is never guessed.
 import asyncio
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Any, TypeVar
@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 import asyncpg
 
 from threadkeep.errors import Unavailable
-from threadkeep.storage.database import Params, Row, Together, Transaction, Work
-from threadkeep.storage.postgres.coalescer import Coalescer
+from threadkeep.storage.database import K, Params, Question, Row, Together, Transaction, Value, Work
+from threadkeep.storage.health import BUSY, READ_ONLY, Health
+from threadkeep.storage.postgres import commits
+from threadkeep.storage.postgres.coalescer import Coalescer, Size
 from threadkeep.storage.postgres.connection import (
     TROUBLE,
     Backend,
@@ -36,6 +38,9 @@ __all__ = ["PostgresDatabase", "PostgresOptions"]
 
 CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 ATTEMPTS = 5
+ROWS = Size(largest=256, worth=32, in_flight=4)
+QUESTIONS = Size(largest=32, worth=8, in_flight=4)
+"""Reads may wait for the disk, and then side by side."""
 OUR_LOCK = 0x7468726561646B  # "threadk"
 SECONDS_TO_RECOVER = 10.0
 SECONDS_BETWEEN_ATTEMPTS = 0.2
@@ -66,6 +71,10 @@ class PostgresTransaction:
     async def wake(self, channel: str) -> None:
         await self._all("SELECT pg_notify(:channel, '')", {"channel": channel})
 
+    async def has_table(self, name: str) -> bool:
+        rows = await self._all("SELECT to_regclass(CAST(:name AS TEXT)) IS NOT NULL", {"name": name})
+        return bool(rows[0][0])
+
     async def define(self, sql: str) -> None:
         # Ids and cursors are compared byte by byte, as they were made.
         await self._raw.execute(re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', sql))
@@ -83,7 +92,7 @@ class Reading:
     async def __aexit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
         await self._borrowed.__aexit__(kind, problem, trace)
         if isinstance(problem, TROUBLE):
-            raise Unavailable(str(problem) or type(problem).__name__) from problem
+            raise unavailable(problem) from problem
 
 
 class PostgresDatabase:
@@ -91,12 +100,35 @@ class PostgresDatabase:
 
     def __init__(self, options: PostgresOptions) -> None:
         self._pool = Pool(options)
-        self._coalescers: dict[str, Coalescer] = {}
+        self._coalescers: dict[str, Coalescer[Any, Any]] = {}
         self._listener = Listener(options)
         self._prepared = options.prepared
+        self._health = Health()
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return Reading(self._pool)
+
+    async def ask(self, question: Question, row: tuple[Value, ...], alone: Work[T]) -> T:
+        coalescer = self._coalescers.get(question.many)
+        if coalescer is None:
+            send = partial(self._answer_each, question)
+            coalescer = self._coalescers[question.many] = Coalescer(send, QUESTIONS)
+        answer: T | None = await coalescer.add((row, alone))
+        return await self.scan(alone) if answer is None else answer
+
+    async def _answer_each(
+        self, question: Question, asked: list[tuple[tuple[Value, ...], Work[T]]]
+    ) -> list[T | None]:
+        """The answers that are to be had from one statement; for the rest None."""
+        if len(asked) == 1:  # alone a plainer statement costs less
+            return [await self.scan(asked[0][1])]
+        columns = columns_of(question.columns, [row for row, _ in asked])
+        try:
+            async with self.read() as transaction:
+                return [row[0] for row in await transaction.all(question.many, columns)]
+        except (asyncpg.PostgresError, ValueError) as problem:
+            log.warning("event=read_refused rows=%d problem=%r", len(asked), problem)
+            return [None] * len(asked)  # one of them is at fault: by itself each meets what is its own
 
     async def scan(self, work: Work[T]) -> T:
         async with self.read() as transaction:
@@ -108,61 +140,77 @@ class PostgresDatabase:
                 return await self._write_once(work)
             except CONFLICTS as problem:
                 log.info("event=write_conflict attempt=%d problem=%r", attempt + 1, problem)
-        raise Unavailable("the write met others too often")
+        raise Unavailable("the write met others too often", BUSY)
 
     async def _write_once(self, work: Work[T]) -> T:
         """`work` in a transaction. Whether a commit that was not answered took place is looked up."""
-        backend: Backend | None = None
-        transaction_id: str | None = None
+        commit: commits.Commit | None = None
         try:
             async with self._pool.connection() as connection:
-                raw = connection.raw
                 await connection.begin()
                 result = await work(PostgresTransaction(connection))
-                transaction_id = await raw.fetchval(TRANSACTION_ID)
-                backend = await connection.behind(transaction_id) if transaction_id else None
-                await raw.execute("COMMIT")
-                return result
+                commit = await connection.next_commit()
+                await connection.commit(commit)
+            self._health.wrote()
+            return result
         except TROUBLE as problem:
-            if backend and is_lost(problem):
-                asked: Params = {"transaction_id": transaction_id, "life": backend.life}
-                if await recovered(self._pool, backend, IS_COMMITTED, asked):
+            if commit and is_lost(problem):
+                asked: Params = {"connection": commit.connection}
+                found = await recovered(self._pool, connection.backend, commits.CLOSE, asked)
+                if found[0][0] == commit.number:
                     return result
-            raise unavailable(problem) from problem
+            raise self._health.failed(unavailable(problem)) from problem
 
-    async def together(self, together: Together, row: tuple[str, ...], alone: Work[None]) -> None:
+    async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         coalescer = self._coalescers.get(together.many)
         if coalescer is None:
-            coalescer = self._coalescers[together.many] = Coalescer(together, self._write_many)
+            send = partial(self._write_each, together)
+            coalescer = self._coalescers[together.many] = Coalescer(send, ROWS)
         if not await coalescer.add(row):
             await self.write(alone)
 
-    async def _write_many(self, together: Together, rows: list[tuple[str, ...]]) -> set[str]:
-        """The keys of the rows that were written."""
+    async def _write_each(self, together: Together[K], rows: list[K]) -> list[bool]:
+        """Which of the rows were written."""
+        written = await self._write_many(together, rows)
+        return [row.id in written for row in rows]
+
+    async def _write_many(self, together: Together[K], rows: list[K]) -> set[str]:
+        """The ids of the rows that were written."""
         if not self._prepared:
-            return await self.write(partial(keys_of, together, rows))
-        columns = columns_of(together, rows)
+            return await self.write(partial(ids_of, together, rows))
+        arrays = together.arrays(rows)
         for _ in range(ATTEMPTS):
             backend = None
             try:
                 async with self._pool.connection() as connection:
                     backend = connection.backend
-                    return {row[0] for row in await connection.all(together.many, columns)}
+                    written = {row[0] for row in await connection.all(together.many, arrays)}
+                self._health.wrote()
+                return written
             except CONFLICTS as problem:
                 log.info("event=write_conflict rows=%d problem=%r", len(rows), problem)
             except TROUBLE as problem:
                 if backend and is_lost(problem):
-                    found = await recovered(self._pool, backend, together.which, columns)
+                    found = await recovered(self._pool, backend, together.which, arrays)
                     if found:
                         return {row[0] for row in found}
-                raise unavailable(problem) from problem
+                raise self._health.failed(unavailable(problem)) from problem
             except (asyncpg.PostgresError, ValueError) as problem:
                 log.warning("event=write_refused rows=%d problem=%r", len(rows), problem)
                 return set()  # one of them is at fault: by itself each meets what is its own
-        raise Unavailable("the write met others too often")
+        raise Unavailable("the write met others too often", BUSY)
 
     def listen(self, channel: str, callback: Callable[[], None]) -> None:
         self._listener.add(channel, callback)
+
+    async def check(self) -> None:
+        self._health.check()
+        async with self.read() as transaction:
+            if await transaction.one("SHOW transaction_read_only", {}) == ("on",):
+                raise Unavailable("the database takes no writes", READ_ONLY)
+
+    async def tidy(self, now: int) -> None:
+        await self.write(partial(commits.forget_connections, now=now))
 
     async def close(self) -> None:
         await self._listener.stop()
@@ -171,42 +219,34 @@ class PostgresDatabase:
         await self._pool.close()
 
 
-TRANSACTION_ID = "SELECT pg_current_xact_id_if_assigned()::text"
-# A crash takes back the numbers of transactions that had not reached the disk, and gives them out again:
-# after one, a number says nothing about what it once stood for, and asking for it may be an error.
-IS_COMMITTED = """
-    SELECT 1 FROM pg_stat_bgwriter
-    WHERE CASE WHEN CAST(EXTRACT(EPOCH FROM stats_reset) AS TEXT) = :life
-    THEN pg_xact_status(CAST(CAST(:transaction_id AS TEXT) AS xid8)) = 'committed' ELSE FALSE END
-"""
 END_BACKEND = """
-    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-    WHERE pid = $1 AND backend_start = $2
-    AND ($3::text IS NULL OR backend_xid = $3::text::xid8::xid)
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE pid = $1 AND backend_start = $2
 """
 
 
-def columns_of(together: Together, rows: list[tuple[str, ...]]) -> Params:
+def columns_of(names: tuple[str, ...], rows: Sequence[tuple[Value, ...]]) -> Params:
     """Rows as one array a column."""
-    return {name: [row[place] for row in rows] for place, name in enumerate(together.columns)}
+    return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-async def keys_of(together: Together, rows: list[tuple[str, ...]], transaction: Transaction) -> set[str]:
-    """The keys of the rows that this transaction could write."""
-    return {row[0] for row in await transaction.all(together.many, columns_of(together, rows))}
+async def ids_of(together: Together[K], rows: list[K], transaction: Transaction) -> set[str]:
+    """The ids of the rows that this transaction could write."""
+    return {row[0] for row in await transaction.all(together.many, together.arrays(rows))}
 
 
-async def recovered(pool: Pool, lost: Backend, question: str, params: Params) -> list[Row]:
-    """The answer to `question` once nothing sent over a lost connection can take effect any more.
+async def recovered(pool: Pool, lost: Backend | None, question: str, params: Params) -> list[Row]:
+    """The answer to `question` once the process behind a lost connection is gone.
 
+    Behind a PgBouncer it is not known: there the question itself must wait for what is under way.
     Raises `Unavailable` when the server does not come back in time: then nobody knows.
     """
     clock = asyncio.get_running_loop().time
     deadline = clock() + SECONDS_TO_RECOVER
     while clock() < deadline:
         try:
-            async with pool.connection() as connection:
-                await connection.all_numbered(END_BACKEND, [lost.pid, lost.start, lost.transaction])
+            async with asyncio.timeout(deadline - clock()), pool.connection() as connection:
+                if lost:
+                    await connection.all_numbered(END_BACKEND, [lost.pid, lost.start])
                 return await connection.all(question, params)
         except (*TROUBLE, Unavailable) as problem:
             log.info("event=recovering problem=%r", problem)

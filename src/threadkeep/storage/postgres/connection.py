@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import secrets
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, cast
@@ -11,6 +12,8 @@ from msgspec import Struct
 
 from threadkeep.errors import Unavailable
 from threadkeep.storage.database import Params, Row
+from threadkeep.storage.health import BUSY, FULL, READ_ONLY, REFUSED, UNREACHABLE, said
+from threadkeep.storage.postgres.commits import PREPARE, Commit
 
 TROUBLE = (
     asyncpg.PostgresConnectionError,
@@ -29,7 +32,19 @@ LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.Operato
 """Of these, the ones after which nobody knows whether a commit took place..."""
 CERTAIN = (asyncpg.QueryCanceledError, ValueError)
 """...but for these: a statement that took too long, and a value that was never sent."""
+SPOILS = (TimeoutError, asyncio.CancelledError, asyncpg.ReadOnlySQLTransactionError)
+"""After these a connection is not used again: its server is silent, or still at work, or only a copy now."""
+REASONS = (
+    ((asyncpg.ReadOnlySQLTransactionError,), READ_ONLY),
+    ((asyncpg.DiskFullError,), FULL),
+    ((asyncpg.LockNotAvailableError, asyncpg.QueryCanceledError, asyncpg.TooManyConnectionsError), BUSY),
+    ((asyncpg.InvalidCatalogNameError, asyncpg.InvalidAuthorizationSpecificationError, ValueError), REFUSED),
+    (LOST, UNREACHABLE),
+)
+"""What each trouble is called: by the first line that fits."""
 SECONDS_FOR_A_CONNECTION = 5.0
+SECONDS_OF_SILENCE = 5.0
+"""How long after the time that the server itself allows a statement its connection counts as lost."""
 
 
 class PostgresOptions(Struct, frozen=True):
@@ -54,6 +69,8 @@ class PostgresOptions(Struct, frozen=True):
             # and never by the size that a table had then.
             "plan_cache_mode": "force_generic_plan",
             "enable_seqscan": "off",
+            "enable_hashjoin": "off",
+            "enable_mergejoin": "off",
             "random_page_cost": "1.1",
         }
 
@@ -70,7 +87,11 @@ def is_lost(problem: BaseException) -> bool:
 
 
 def unavailable(problem: BaseException) -> Unavailable:
-    return Unavailable(str(problem) or type(problem).__name__)
+    """`problem` as operators are told of it."""
+    for kinds, reason in REASONS:
+        if isinstance(problem, kinds):
+            return Unavailable(said(problem), reason)
+    return Unavailable(said(problem))
 
 
 def held(value: Any) -> Any:
@@ -98,10 +119,6 @@ class Backend(Struct, frozen=True):
 
     pid: int
     start: datetime
-    life: str | None
-    """Of the whole server: when its statistics began, which every crash makes it begin anew."""
-    transaction: str | None = None
-    """Given where the process is ours for this transaction only."""
 
 
 class Connection:
@@ -111,6 +128,9 @@ class Connection:
         self.raw, self.backend = raw, backend
         self._prepared, self._begin = options.prepared, options.begin
         self._statements: dict[str, tuple[Any, tuple[str, ...]]] = {}
+        self._name, self._commits = secrets.token_hex(8), 0
+        self._notes = False
+        """Whether `PREPARE` was carried out."""
 
     async def all(self, sql: str, params: Params) -> list[Row]:
         """Every row of the result, as a tuple."""
@@ -141,12 +161,17 @@ class Connection:
             self.raw.terminate()
             raise
 
-    async def behind(self, transaction: str) -> Backend:
-        """The process that carries out this transaction, which is open."""
-        if self.backend:
-            return self.backend
-        ((pid, start, life),) = await self.raw.fetch(WHO)
-        return Backend(pid, start, life, transaction)
+    async def next_commit(self) -> Commit:
+        """The commit that is to end the open transaction."""
+        if self._prepared and not self._notes:
+            await self.raw.execute(PREPARE)
+            self._notes = True
+        self._commits += 1
+        return Commit(self._name, self._commits)
+
+    async def commit(self, commit: Commit) -> None:
+        """End the open transaction."""
+        await self.raw.execute(commit.text(self._notes))
 
 
 class Pool:
@@ -161,17 +186,19 @@ class Pool:
         """A connection of one's own for a while. Raises `Unavailable` when none is to be had in time."""
         return Borrowed(self)
 
-    async def free(self, connection: Connection, failed: bool) -> None:
+    async def free(self, connection: Connection, problem: BaseException | None) -> None:
         """Take a connection back, out of any transaction that its user left open."""
         try:
-            if failed and not connection.raw.is_closed() and connection.raw.is_in_transaction():
+            if isinstance(problem, SPOILS):
+                connection.raw.terminate()
+            elif problem and not connection.raw.is_closed() and connection.raw.is_in_transaction():
                 await self._roll_back(connection)
         finally:
             self._give_back(connection)
 
     async def _roll_back(self, connection: Connection) -> None:
         try:
-            await connection.raw.execute("ROLLBACK")
+            await connection.raw.execute("ROLLBACK", timeout=SECONDS_FOR_A_CONNECTION)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
             connection.raw.terminate()
 
@@ -189,7 +216,7 @@ class Pool:
             return await connect(self._options)
         except BaseException as problem:
             self._places.release()
-            if isinstance(problem, TROUBLE):
+            if isinstance(problem, (*TROUBLE, ValueError)):
                 raise unavailable(problem) from problem
             raise
 
@@ -198,7 +225,7 @@ class Pool:
             async with asyncio.timeout(SECONDS_FOR_A_CONNECTION):
                 await self._places.acquire()
         except TimeoutError:
-            raise Unavailable("every database connection is in use") from None
+            raise Unavailable("every database connection is in use", BUSY) from None
 
     def _give_back(self, connection: Connection) -> None:
         self._places.release()
@@ -229,13 +256,10 @@ class Borrowed:
         return self._connection
 
     async def __aexit__(self, kind: object, problem: BaseException | None, trace: object) -> None:
-        await self._pool.free(self._connection, failed=problem is not None)
+        await self._pool.free(self._connection, problem)
 
 
-WHO = """
-    SELECT pid, backend_start, CAST(EXTRACT(EPOCH FROM stats_reset) AS TEXT)
-    FROM pg_stat_activity, pg_stat_bgwriter WHERE pid = pg_backend_pid()
-"""
+WHO = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 
 
 async def connect(options: PostgresOptions) -> Connection:
@@ -246,12 +270,13 @@ async def connect(options: PostgresOptions) -> Connection:
         timeout=SECONDS_FOR_A_CONNECTION,
         server_settings=settings if options.prepared else None,
         statement_cache_size=0,
+        command_timeout=options.statement_timeout / 1000 + SECONDS_OF_SILENCE,
     )
     if not options.prepared:
         return Connection(raw, options, None)
     try:
-        ((pid, start, life),) = await raw.fetch(WHO)
-    except BaseException:  # also where whoever wants it is cancelled meanwhile
+        ((pid, start),) = await raw.fetch(WHO, timeout=SECONDS_FOR_A_CONNECTION)
+    except BaseException:
         raw.terminate()
         raise
-    return Connection(raw, options, Backend(pid, start, life))
+    return Connection(raw, options, Backend(pid, start))
