@@ -127,9 +127,15 @@ def test_ids_that_begin_wrongly_are_refused(http: httpx.Client, places: dict[str
     answer = http.get(f"{places['thread']}/runs/undefined")
     words = "Invalid 'run_id': 'undefined'. Expected an ID that begins with 'run'."
     assert answered(answer) == refusal(400, words, "run_id", "invalid_value")
-    answer = http.get(f"{places['thread']}/runs/run_x/steps/undefined")
-    words = "Invalid 'step_id': 'undefined'. Expected an ID that begins with 'step'."
-    assert answered(answer) == refusal(400, words, "step_id", "invalid_value")
+
+
+@pytest.mark.promise("runs.wrong-prefix")
+def test_ids_of_steps_may_begin_as_they_like(http: httpx.Client, start: Any) -> None:
+    """As recorded: the service only said that there is none."""
+    run = start(Say("Hello."))
+    run.come_to("completed")
+    answer = http.get(f"{run.path}/steps/undefined")
+    assert answered(answer) == refusal(404, "No run step found with id 'undefined'.")
 
 
 @pytest.mark.promise("runs.list")

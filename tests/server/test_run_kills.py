@@ -163,12 +163,13 @@ def test_a_run_that_waits_for_its_client_bears_a_kill(pair, upstream):
 
 @pytest.mark.promise("runs.crash")
 def test_a_cancelled_run_whose_process_is_killed_is_cancelled_by_another(pair, upstream):
-    gate = Gate()
-    upstream.script(Say("One, ", gate, "two."))
+    gate, second = Gate(), Gate()
+    upstream.script(Say("One, ", gate, "two."), Say("One, ", second, "two."))
     assistant, thread = beginning(pair.client)
     run = pair.client.beta.threads.runs.create(thread.id, assistant_id=assistant.id)
     gate.wait()
     client = pair.kill()
+    second.wait()
     cancelled = client.beta.threads.runs.cancel(run.id, thread_id=thread.id)
     assert cancelled.status == "cancelling"
     until(lambda: client.beta.threads.runs.retrieve(run.id, thread_id=thread.id).status == "cancelled")

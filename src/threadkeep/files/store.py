@@ -62,8 +62,11 @@ REQUIRE = """
 
 
 async def require(transaction: Transaction, project_id: str, ids: Iterable[str], now: int) -> None:
-    """Every id names a file of the project. Raises `NotFound` for the first that does not."""
-    for id in ids:
+    """Every id names a file of the project. Raises `NotFound` for one that does not.
+
+    Files are locked in the order of ids, and before the threads that are to use them, as a deletion does.
+    """
+    for id in sorted(set(ids)):
         if await transaction.one(REQUIRE, {"id": id, "project_id": project_id, "now": now}) is None:
             raise NotFound("file", id)
 

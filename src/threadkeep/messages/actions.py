@@ -31,12 +31,14 @@ async def create(context: Context, project_id: str, thread_id: str, new: NewMess
     append = store.append_or_wait if context.settings.messages_during_run == "wait" else store.append
 
     async def work(transaction: Transaction) -> None:
+        if file_ids:
+            await store.require_thread(transaction, project_id, thread_id)
+            await files.require(transaction, project_id, file_ids, context.now())
         position = await append(transaction, project_id, thread_id, message.id, body)
         may_be_full = limit and (position is None or limit < position)
         if may_be_full and limit < await store.count(transaction, thread_id):
             raise Invalid(Problem((), "thread_full", limit=limit))
         if file_ids:
-            await files.require(transaction, project_id, file_ids, context.now())
             await attach(transaction, project_id, message)
 
     if file_ids or limit:

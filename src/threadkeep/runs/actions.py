@@ -22,7 +22,7 @@ from threadkeep.errors import (
 from threadkeep.files import store as files
 from threadkeep.messages import store as messages
 from threadkeep.messages.actions import attach
-from threadkeep.messages.model import Message, NewMessage, message_of
+from threadkeep.messages.model import Message, message_of
 from threadkeep.messages.model import created as created_message
 from threadkeep.metadata import Metadata, updated
 from threadkeep.runs import progress, store
@@ -85,9 +85,11 @@ async def create(
         await store.require_thread(transaction, project_id, thread_id)
         assistant = await assistants.get(transaction, project_id, new.assistant_id)
         await threads.check_resources(transaction, project_id, new.tool_resources, now)
+        named = [id for one in new.additional_messages for id in one.file_ids()]
+        await files.require(transaction, project_id, named, now)
         run = created(new, assistant, id, thread_id, now, now + context.settings.run_expires_after)
         await store.lock_thread(transaction, project_id, thread_id, id)
-        await add(context, transaction, project_id, thread_id, new.additional_messages, added)
+        await add(context, transaction, project_id, thread_id, added)
         if new.needs_something_to_say and not (run.instructions or added):
             await require_user_message(transaction, thread_id)
         claim = await store.insert(transaction, project_id, run, job, owner, due_at)
@@ -102,13 +104,11 @@ async def add(
     transaction: Transaction,
     project_id: str,
     thread_id: str,
-    new: list[NewMessage],
     made: list[Message],
 ) -> None:
-    """Append a run's additional messages to its thread, which the transaction has locked."""
+    """Append a run's additional messages to its thread; the transaction has locked it and their files."""
     if not made:
         return
-    await files.require(transaction, project_id, [id for one in new for id in one.file_ids()], context.now())
     for message in made:
         await progress.append(transaction, message)
         if message.attachments:

@@ -405,9 +405,13 @@ DELETE = "DELETE FROM runs WHERE id = :run_id"
 
 
 async def delete_some(transaction: Transaction, thread_id: str, rows: int) -> bool:
-    """Remove runs of a thread that is gone; whether any were left to remove."""
+    """Remove runs of a thread that is gone; whether any were left to remove.
+
+    The run goes before its steps, in the order in which whoever works it locks and writes them: so neither
+    waits for the other in a circle, and no step is written after the others were removed.
+    """
     some = await transaction.all(SOME, {"thread_id": thread_id, "rows": rows})
     for row in some:
-        await transaction.run(DELETE_STEPS, {"run_id": row[0]})
         await transaction.run(DELETE, {"run_id": row[0]})
+        await transaction.run(DELETE_STEPS, {"run_id": row[0]})
     return bool(some)

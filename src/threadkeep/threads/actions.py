@@ -57,6 +57,9 @@ async def modify(context: Context, project_id: str, id: str, change: ThreadChang
     """Change a thread's metadata and tool resources. Raises `NotFound` for the thread or a file."""
 
     async def work(transaction: Transaction) -> Thread:
+        if change.tool_resources is not None:
+            await store.get(transaction, project_id, id)
+            await check_resources(transaction, project_id, change.tool_resources, context.now())
         thread = await store.lock(transaction, project_id, id)
         if change.metadata is not None:
             left = updated(context.settings.metadata_update, thread.metadata, change.metadata)
@@ -64,7 +67,6 @@ async def modify(context: Context, project_id: str, id: str, change: ThreadChang
             await store.replace_pairs(transaction, thread)
         if change.tool_resources is not None:
             thread = thread.changed(tool_resources=change.tool_resources)
-            await check_resources(transaction, project_id, change.tool_resources, context.now())
             await files.forget_uses_of_message(transaction, id, "")
             await files.note_uses(transaction, id, "", change.tool_resources.code_files())
         await store.update(transaction, thread)

@@ -204,7 +204,6 @@ DIALECT = Dialect(
         "thread_id": "thread",
         "message_id": "msg",
         "run_id": "run",
-        "step_id": "step",
     },
     assistant=lambda stored: stored.body,  # already in this form, as a message's is
     assistant_file=text_of,
