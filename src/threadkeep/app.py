@@ -13,6 +13,7 @@ from threadkeep.engine.worker import Engine
 from threadkeep.errors import Unavailable
 from threadkeep.http.middleware import Application, Running
 from threadkeep.ids import IdMaker, id_maker
+from threadkeep.ingestion.worker import Ingester
 from threadkeep.projects.actions import Keyring, Keys
 from threadkeep.providers.registry import Registry
 from threadkeep.settings import BadSettings, Settings
@@ -114,7 +115,8 @@ async def open_context(
         providers = Registry(settings, clock, Opener(database, settings))
         try:
             runner = engine or Engine(settings, clock)
-            yield Context(database, blobs, clock, new_id, settings, runner, providers)
+            embedder = providers.embedder(settings)
+            yield Context(database, blobs, clock, new_id, settings, runner, providers, embedder)
         finally:
             await providers.close()
 
@@ -154,14 +156,18 @@ def create_app(
         async with open_context(settings, clock, new_id, engine) as context:
             key = await first_key(Keys(context.database, clock, new_id), settings)
             sweeper = Sweeper(context.database, clock, handlers(context), routines(context))
+            if context.embedder is None:
+                log.info("event=no_embeddings problem='embedding_model is not set: search is lexical alone'")
             sweeper.start()
             engine.start(context)
+            ingester = Ingester(settings, clock)
+            ingester.start(context)
             if announce:
                 await announce(key)
             try:
                 yield Running(context, Keyring(context.database, clock), Ring(context.database, clock))
             finally:
-                await engine.stop()
+                await asyncio.gather(engine.stop(), ingester.stop())
                 await sweeper.stop()
 
     return Application(lifespan, settings.access_log)

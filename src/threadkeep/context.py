@@ -6,7 +6,7 @@ from threadkeep.clock import Clock
 from threadkeep.engine.base import Runner
 from threadkeep.errors import Unavailable
 from threadkeep.ids import IdMaker
-from threadkeep.providers.base import Providers
+from threadkeep.providers.base import Embedder, Providers
 from threadkeep.settings import Settings
 from threadkeep.storage.blobs import Blobs
 from threadkeep.storage.database import Database
@@ -15,7 +15,10 @@ from threadkeep.storage.migrate import SchemaTooNew, pending
 
 
 class Context(Struct, frozen=True):
-    """The server's database, blobs, clock, source of ids, settings, runner, and providers of models."""
+    """The server's database, blobs, clock, source of ids, settings, runner, and providers of models.
+
+    Without an `embedder` search is by words alone.
+    """
 
     database: Database
     blobs: Blobs
@@ -24,6 +27,7 @@ class Context(Struct, frozen=True):
     settings: Settings
     runner: Runner
     providers: Providers
+    embedder: Embedder | None = None
 
     def now(self) -> int:
         """Whole seconds since 1970, as the API writes time."""

@@ -80,6 +80,22 @@ class NoSuchModel(NotFound):
         super().__init__("model", id)
 
 
+class NoSuchStoreFile(NotFound):
+    """A vector store has no such file in it."""
+
+    def __init__(self, id: str, store_id: str) -> None:
+        super().__init__("file", id)
+        self.store_id = store_id
+
+
+class VectorStoreExpired(ThreadkeepError):
+    """A vector store that was not used for longer than it is kept: it takes no files and finds nothing."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+
 class WrongPrefix(ThreadkeepError):
     """An id in the path that cannot name an object of that kind."""
 
@@ -148,6 +164,22 @@ class BadUpload(ThreadkeepError):
     """An upload that the Files API refuses; `param` names the form field."""
 
     def __init__(self, message: str, param: str | None) -> None:
+        super().__init__(message)
+        self.message, self.param = message, param
+
+
+class UploadNotPending(ThreadkeepError):
+    """An upload that is over takes no more parts, and is neither completed nor cancelled again."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class WrongCompletion(ThreadkeepError):
+    """An upload cannot be completed as it was asked for, but otherwise; `param` names the field."""
+
+    def __init__(self, message: str, param: str) -> None:
         super().__init__(message)
         self.message, self.param = message, param
 

@@ -50,6 +50,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     metadata_update: Literal["replace", "merge"] = "replace"
     max_body_bytes: Annotated[int, Meta(ge=1024)] = 32 * 1024 * 1024
     max_file_bytes: Annotated[int, Meta(ge=1)] = 512 * 1024 * 1024
+    max_upload_bytes: Annotated[int, Meta(ge=1, le=8 * 1024**3)] = 8 * 1024**3
     max_messages_per_thread: Annotated[int, Meta(ge=0)] = 0
     messages_during_run: Literal["refuse", "wait"] = "refuse"
     run_expires_after: Annotated[int, Meta(ge=1)] = 600
@@ -61,6 +62,12 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     upstream_api_key: Annotated[str, Meta(min_length=1)] | None = None
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, str] = {}
+    embedding_model: str = ""
+    embedding_dimensions: Annotated[int, Meta(ge=1, le=16_384)] | None = None
+    embedding_batch: Annotated[int, Meta(ge=1, le=2048)] = 100
+    ingestion_workers: Annotated[int, Meta(ge=0, le=64)] = 2
+    ingestion_seconds: Annotated[int, Meta(ge=1)] = 300
+    ingestion_memory: Annotated[int, Meta(ge=128 * 1024 * 1024)] = 512 * 1024 * 1024
     access_log: bool = True
 
     @property

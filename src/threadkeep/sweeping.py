@@ -10,7 +10,9 @@ from threadkeep.idempotency import actions as idempotency
 from threadkeep.messages import store as messages
 from threadkeep.runs import store as runs
 from threadkeep.storage.database import Transaction
-from threadkeep.storage.sweeps import BLOB, FILE, THREAD, Handler, Routine
+from threadkeep.storage.sweeps import BLOB, FILE, THREAD, UPLOAD, VECTOR_STORE, Handler, Routine
+from threadkeep.uploads import actions as uploads
+from threadkeep.vector_stores import actions as vector_stores
 
 ROWS = 500
 """Messages removed in one transaction, few enough for other writers not to notice."""
@@ -45,7 +47,17 @@ def handlers(context: Context) -> dict[str, Handler]:
             return True
         return True
 
-    return {THREAD: sweep_thread, BLOB: sweep_blob, FILE: sweep_file}
+    async def sweep_upload(item: str) -> bool:
+        project_id, upload_id = item.split("/")
+        return await uploads.clear(context, project_id, upload_id)
+
+    return {
+        THREAD: sweep_thread,
+        BLOB: sweep_blob,
+        FILE: sweep_file,
+        UPLOAD: sweep_upload,
+        VECTOR_STORE: partial(vector_stores.sweep_deleted, context),
+    }
 
 
 def routines(context: Context) -> dict[str, Routine]:
@@ -55,4 +67,8 @@ def routines(context: Context) -> dict[str, Routine]:
         await context.database.tidy(context.now())
         return True
 
-    return {"idempotency keys": partial(idempotency.forget_expired, context), "database": tidy_database}
+    return {
+        "idempotency keys": partial(idempotency.forget_expired, context),
+        "database": tidy_database,
+        "expired vector stores": partial(vector_stores.sweep_expired, context),
+    }

@@ -212,15 +212,6 @@ MISSING = [
         {"file_search": {"vector_store_ids": ["vs_x"]}},
         refusal(404, "No vector store found with id 'vs_x'."),
     ),
-    (
-        {"file_search": {"vector_stores": [{"file_ids": []}]}},
-        refusal(
-            400,
-            "'tool_resources.file_search.vector_stores' is not supported by this server yet.",
-            "tool_resources.file_search.vector_stores",
-            "unsupported_parameter",
-        ),
-    ),
 ]
 
 

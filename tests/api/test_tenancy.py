@@ -30,6 +30,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_run": {"assistant_id": "{assistant_id}", "instructions": "Hi"},
     "submit_tool_outputs": {"tool_outputs": [{"tool_call_id": "call_a", "output": "x"}]},
     "create_assistant_file": {"file_id": "{file_id}"},
+    "complete_upload": {"part_ids": []},
 }
 """Bodies of operations that need more than an empty object; ids as in paths."""
 NAME_NO_OBJECT = {
@@ -40,6 +41,7 @@ NAME_NO_OBJECT = {
     "create_thread_and_run",
     "upload_file",
     "list_files",
+    "create_upload",
     "list_models",
     "retrieve_model",
 }
@@ -73,7 +75,8 @@ class Estate(NamedTuple):
         body = fields and {
             name: value.format(**ids) if isinstance(value, str) else value for name, value in fields.items()
         }
-        return who.request(operation.method, path, json=body, headers=headers)
+        form = {"data": ("part", b"")} if operation.reads == "form" else None
+        return who.request(operation.method, path, json=body, files=form, headers=headers)
 
     def seen(self) -> list[Any]:
         """All that the owner has."""
@@ -97,7 +100,14 @@ def estate(house: House, key: str, other_key: str, model: Model) -> Iterator[Est
         with_file = {"model": model.name, "file_ids": [file]}
         v1 = BASES["openai_v1"][1]
         assistant = owner.post("/v1/assistants", json=with_file, headers=v1).json()["id"]
-        ids = {"thread_id": thread, "message_id": message, "file_id": file, "assistant_id": assistant}
+        new = {"filename": "a", "purpose": "vision", "bytes": 0, "mime_type": "text/plain"}
+        ids = {
+            "thread_id": thread,
+            "message_id": message,
+            "file_id": file,
+            "assistant_id": assistant,
+            "upload_id": owner.post("/v1/uploads", json=new).json()["id"],
+        }
         model.says(Say(Call("f", "{}", id="call_a")), Say("Done."))
         yield Estate(owner, stranger, ids, waiting_run(owner, assistant))
 
@@ -144,6 +154,7 @@ def test_another_projects_objects_look_like_ids_that_never_were(
         "assistant_id": "asst_x",
         "run_id": "run_x",
         "step_id": "step_x",
+        "upload_id": "upload_x",
     }
     foreign = estate.call(estate.stranger, dialect, operation).text
     unknown = estate._replace(ids=never, of_run={}).call(estate.stranger, dialect, operation).text

@@ -75,17 +75,3 @@ def test_a_list_of_files_takes_before(call: Caller) -> None:
     ids = [call("POST", "/files", data=upload, files={"file": ("a", b"a")}).json()["id"] for _ in range(3)]
     page = call("GET", "/files", params={"before": ids[2], "order": "asc"}).json()
     assert [file["id"] for file in page["data"]] == ids[:2]
-
-
-@pytest.mark.promise("threads.vector-stores")
-@pytest.mark.parametrize(
-    ("search", "status", "code"),
-    [
-        ({"vector_store_ids": []}, 200, None),
-        ({"vector_store_ids": ["vs_1"]}, 404, None),
-        ({"vector_stores": [{"file_ids": []}]}, 400, "unsupported_parameter"),
-    ],
-)
-def test_there_are_no_vector_stores_yet(http: httpx.Client, search: dict, status: int, code: str) -> None:
-    answer = http.post("/v1/threads", json={"tool_resources": {"file_search": search}})
-    assert (answer.status_code, answer.json().get("error", {}).get("code")) == (status, code)

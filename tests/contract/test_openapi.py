@@ -56,8 +56,21 @@ v1 = described(V1, only="(assistants|threads)")  # files are the same in both ve
 rubra = described(RUBRA)
 
 
-NOT_AT_ALL_TIMES = {"create_run", "create_thread_and_run", "submit_tool_outputs", "cancel_run"}
-"""What the state of a thread or of a run may refuse, whatever the request says."""
+NOT_AT_ALL_TIMES = {
+    "create_run",
+    "create_thread_and_run",
+    "submit_tool_outputs",
+    "cancel_run",
+    "add_upload_part",
+    "complete_upload",
+    "cancel_upload",
+}
+"""What the state of a thread, a run or an upload may refuse, whatever the request says."""
+
+
+def upload_of(size: int) -> dict[str, object]:
+    """The body of a new upload."""
+    return {"filename": "a", "purpose": "vision", "bytes": size, "mime_type": "text/plain"}
 
 
 class Aim:
@@ -85,6 +98,7 @@ class Aim:
             "run_id": run,
             "step_id": step,
             "file_id": file,
+            "upload_id": self.http.post("/v1/uploads", json=upload_of(6)).json()["id"],
             "model": "echo",
         }
 

@@ -9,7 +9,9 @@ from tests.support.clock import SetClock
 from tests.support.settings import no_settings
 from tests.support.upstream import Upstream
 from threadkeep.providers.base import Call, ChatRequest, ModelFailure, Piece, Provider, Refusal, Text
-from threadkeep.providers.chat import ChatProvider, Patience
+from threadkeep.providers.chat import ChatProvider
+from threadkeep.providers.upstream import Patience
+from threadkeep.providers.upstream import Upstream as Server
 from threadkeep.settings import ProviderSettings
 
 __all__ = ["no_settings"]
@@ -44,9 +46,8 @@ class At:
         self.pauses = Pauses()
         self.clock = SetClock()
         patience = Patience(chance=lambda: 1.0, pause=self.pauses, seconds=most_seconds)
-        self.provider = ChatProvider(
-            name, ProviderSettings(base_url=base_url, **settings), self.clock, patience
-        )
+        self.server = Server(name, ProviderSettings(base_url=base_url, **settings), self.clock, patience)
+        self.provider = ChatProvider(self.server)
 
     async def __aenter__(self) -> "At":
         return self

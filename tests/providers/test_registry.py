@@ -9,9 +9,10 @@ from tests.providers.conftest import all_pieces, text_of
 from tests.support.clock import SetClock
 from tests.support.upstream import Error, Say, Upstream, closed_port
 from threadkeep.providers.base import ModelFailure
-from threadkeep.providers.chat import ChatProvider, Patience
+from threadkeep.providers.chat import ChatProvider
 from threadkeep.providers.echo import Echo
 from threadkeep.providers.registry import Registry, VirtualKeyOpener
+from threadkeep.providers.upstream import Patience
 from threadkeep.settings import BadSettings, ProviderSettings, Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("providers.routes")]

@@ -135,7 +135,7 @@ async def test_bytes_of_an_upload_without_a_row_are_removed_after_a_day(context,
     clock.advance(1)
     await swept(sweeper)
     assert blobs_in(context) == 1
-    file = await files.downloadable(context, PROJECT, kept.file_id)
+    file = await files.downloadable(context, PROJECT, kept.id)
     stream = await files.content(context, PROJECT, file, None)
     assert b"".join([chunk async for chunk in stream]) == b"kept"
 
@@ -143,7 +143,7 @@ async def test_bytes_of_an_upload_without_a_row_are_removed_after_a_day(context,
 async def test_a_deleted_files_bytes_are_removed(context, sweeper):
     receipt = await files.receive(context, PROJECT, content(b"bytes"))
     await files.keep(context, receipt, "a.txt", Upload("vision"))
-    await files.delete(context, PROJECT, receipt.file_id)
+    await files.delete(context, PROJECT, receipt.id)
     await swept(sweeper)
     assert blobs_in(context) == 0
     assert await rows(context, "files", "sweeps") == {"files": 0, "sweeps": 0}
@@ -166,7 +166,7 @@ async def test_a_file_goes_when_it_expires(context, sweeper, clock):
 async def test_deleting_a_file_before_it_expires_calls_its_expiry_off(context, sweeper, clock):
     receipt = await files.receive(context, PROJECT, content(b"bytes"))
     await files.keep(context, receipt, "a.txt", Upload("vision", expires_after=3600))
-    await files.delete(context, PROJECT, receipt.file_id)
+    await files.delete(context, PROJECT, receipt.id)
     await swept(sweeper)
     assert await rows(context, "files", "sweeps") == {"files": 0, "sweeps": 0}
 

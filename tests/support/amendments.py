@@ -91,6 +91,15 @@ SEARCH_OPTIONS = {
 }
 EFFORT = {"enum": ["none", "minimal", "low", "medium", "high", "xhigh", "max", None]}
 
+EXPIRES_AFTER = {"anyOf": [ref("VectorStoreExpirationAfter"), {"type": "null"}]}
+STATIC = "StaticChunkingStrategyResponseParam"
+ATTRIBUTES = {
+    "type": "object",
+    "additionalProperties": {"type": ["string", "number", "boolean"]},
+    "maxProperties": 16,
+    "propertyNames": {"maxLength": 64},
+}
+
 COUNT = {"type": "integer", "minimum": 0}
 
 
@@ -133,6 +142,8 @@ AMENDED = [
             ("v2", "ListRunStepsResponse"),
             ("v2", "ListMessagesResponse"),
             ("v2", "ListFilesResponse"),
+            ("v2", "ListVectorStoresResponse"),
+            ("v2", "ListVectorStoreFilesResponse"),
         )
     ),
     Amendment(("v1",), "ListFilesResponse", "first_id", or_null("string"), LATE_LISTS),
@@ -146,6 +157,15 @@ AMENDED = [
         "purpose",
         {"enum": PURPOSES},
         "files are the same in both versions, and the live service takes `evals` too",
+    ),
+    Amendment(("v2",), "Upload", "object", {"enum": ["upload"]}, "every recorded upload has it"),
+    Amendment(
+        ("v2",),
+        "Upload",
+        "file",
+        ref("OpenAIFile"),
+        "recorded uploads have it once they are completed",
+        False,
     ),
     Amendment(OPENAI, "AssistantObject", "metadata", STRINGS, UNSET),
     Amendment(("v2",), "AssistantObject", "tool_resources", RESOURCES, UNSET),
@@ -190,6 +210,22 @@ AMENDED = [
     Amendment(OPENAI, "ThreadObject", "metadata", STRINGS, UNSET),
     Amendment(OPENAI, "MessageObject", "metadata", STRINGS, UNSET),
     Amendment(("v2",), "MessageObject", "attachments", ATTACHMENTS, UNSET + "; an attachment has a file"),
+    Amendment(("v2",), "VectorStoreObject", "name", or_null("string"), "null where nobody gave one"),
+    Amendment(
+        ("v2",),
+        "VectorStoreObject",
+        "description",
+        or_null("string"),
+        "the live service has it since September 2025",
+    ),
+    Amendment(
+        ("v2",), "VectorStoreObject", "expires_after", EXPIRES_AFTER, "every recorded store has it, or null"
+    ),
+    Amendment(("v2",), "VectorStoreObject", "expires_at", or_null("integer"), "every recorded store has it"),
+    Amendment(("v2",), "VectorStoreObject", "last_active_at", {"type": "integer"}, "it is never null"),
+    Amendment(("v2",), "VectorStoreObject", "metadata", STRINGS, UNSET),
+    Amendment(("v2",), "VectorStoreFileObject", "chunking_strategy", ref(STATIC), FILLED_IN),
+    Amendment(("v2",), "VectorStoreFileObject", "attributes", ATTRIBUTES, UNSET),
     Amendment(
         OPENAI,
         "ErrorResponse",

@@ -72,6 +72,11 @@ class Child:
         watchdog.cancel()
         return said
 
+    def told(self) -> list[str]:
+        """What the log says beyond requests, and beyond what every start without embeddings says."""
+        usual = ("event=request", "event=no_embeddings")
+        return [line for line in self.log.splitlines() if not any(one in line for one in usual)]
+
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.kill()

@@ -4,7 +4,7 @@ import re
 import time
 from typing import Any
 
-ID = re.compile(r"\b(thread_|msg_|file-|asst_|run_|step_)[0-9A-Za-z]{24}\b")
+ID = re.compile(r"\b(thread_|msg_|file-|asst_|run_|step_|vs_|vsfb_)[0-9A-Za-z]{24}\b")
 NOW = 60
 """Seconds around the present that count as now."""
 

@@ -20,6 +20,7 @@ A turn is one of
     Whole("Hello")              one JSON object, as from servers that do not stream; takes what Say takes
     Error(429, "Slow down", code="rate_limit_exceeded", headers={"retry-after": "1"})
     Hangup()                    hangs up without an answer; Bytes(b"...") answers 200 with just these bytes
+    Vectors()                   answers POST /embeddings: a vector for each text (see `vector_of`)
 
 and each takes `before=gate`, to hold still before anything is answered. Nothing here waits for a time: a
 `Gate` tells when it was `reached` (`gate.wait()`), and opens when the test says so or the block ends.
@@ -28,8 +29,13 @@ and each takes `before=gate`, to hold still before anything is answered. Nothing
 
 import asyncio
 import json
+import math
+import re
 import socket
+import struct
 import threading
+from array import array
+from base64 import b64encode
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -260,6 +266,50 @@ class Whole(Say):
         choice = {"index": 0, "message": message, "finish_reason": self.finish}
         answer = {**HEAD, "object": "chat.completion", "model": asked.model, "choices": [choice]}
         return web.json_response({**answer, "usage": self.usage})
+
+
+def vector_of(text: str, dimensions: int) -> list[float]:
+    """A text's vector, of length 1: how often each word comes, in the place that its letters add up to. So
+    texts lie the closer together the more words they share. What 32 bits cannot hold is rounded off."""
+    counts = [0.0] * dimensions
+    for word in re.findall(r"\w+", text.lower()) or [""]:
+        counts[sum(word.encode()) % dimensions] += 1.0
+    length = math.sqrt(sum(count * count for count in counts))
+    return array("f", (count / length for count in counts)).tolist()
+
+
+class Vectors(Turn):
+    """Embeddings of the texts in a request, as long as it asks for, else `dimensions`.
+
+    `base64`: in that form; `change` may alter the list of what is answered for each text.
+    """
+
+    def __init__(
+        self,
+        *,
+        dimensions: int = 8,
+        base64: bool = False,
+        change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]] = list,
+        before: Gate | None = None,
+    ) -> None:
+        self.dimensions, self.base64, self.change, self.before = dimensions, base64, change, before
+
+    async def give(self, request: web.BaseRequest, asked: Asked) -> web.StreamResponse:
+        given = asked.json["input"]
+        texts = [given] if isinstance(given, str) else given
+        length = asked.json.get("dimensions") or self.dimensions
+        vectors = [vector_of(text, length) for text in texts]
+        data = [
+            {"object": "embedding", "index": index, "embedding": in_base64(one) if self.base64 else one}
+            for index, one in enumerate(vectors)
+        ]
+        usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+        answer = {"object": "list", "data": self.change(data), "model": asked.model, "usage": usage}
+        return web.json_response(answer)
+
+
+def in_base64(vector: list[float]) -> str:
+    return b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
 class Error(Turn):

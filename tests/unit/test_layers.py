@@ -14,17 +14,19 @@ ROOMS = (
     "projects",
     "idempotency",
     "files",
+    "uploads",
     "threads",
     "messages",
     "assistants",
     "runs",
+    "search",
     "models",
     "vector_stores",
     "virtual_keys",
 )
 DOORS = {"__init__", "model", "store", "actions", "endpoints"}
-MORE_DOORS = {"runs": {"progress"}}
-"""`runs.progress`: the writes of those who work a run."""
+MORE_DOORS = {"search": {"base", "fusion", "words"}, "runs": {"progress"}, "vector_stores": {"progress", "files"}}
+"""`progress`: the writes of those who work a run, or a file of a store; `files`: the rows of these."""
 PARTS = {"request", "multipart", "ranges", "streaming"}
 """Of http: what endpoints take and give."""
 CONCRETE = {"threadkeep.storage.sqlite": {"app"}, "threadkeep.app": {"cli", "serving"}}
@@ -40,6 +42,17 @@ MAY_IMPORT = {
     "actions": {"ground", "model", "interface", "storage", "context", "store", "actions"},
     "providers": {"ground", "model", "interface", "providers"},
     "engine": {"ground", "model", "interface", "storage", "context", "store", "actions", "engine"},
+    "ingestion": {
+        "ground",
+        "model",
+        "interface",
+        "storage",
+        "context",
+        "store",
+        "actions",
+        "engine",
+        "ingestion",
+    },
     "request": {"ground", "model", "interface", "context", "wire", "request"},
     "endpoints": {"ground", "model", "interface", "store", "actions", "request", "endpoints"},
     "http": {"ground", "model", "context", "wire", "actions", "endpoints", "request", "http"},
@@ -50,6 +63,7 @@ What stands above all (`app`, `serving`, the commands) may import anything."""
 BOUND = {
     "apsw": {"storage/sqlite.py"},
     "sqlite3": set(),
+    "sqlite_vec": {"storage/sqlite.py"},
     "obstore": {"storage/blobs.py", "storage/bucket.py"},
     "asyncpg": {
         "storage/postgres/__init__.py",
@@ -58,9 +72,12 @@ BOUND = {
     },
     "uvicorn": {"serving.py", "http/cork.py"},
     "python_multipart": {"http/multipart.py"},
-    "aiohttp": {"providers/chat.py"},
+    "aiohttp": {"providers/chat.py", "providers/upstream.py"},
     "toktok": {"engine/tokens.py"},
     "cryptography": {"virtual_keys/model.py"},
+    "lxml": {"ingestion/markup.py", "ingestion/office.py"},
+    "pypdf": {"ingestion/pdf.py"},
+    "charset_normalizer": {"ingestion/plain.py"},
 }
 """Libraries that one room alone knows."""
 
@@ -69,17 +86,23 @@ def kind_of(module: str) -> str:
     """The kind of a module, by its place."""
     place = module.split(".")[1:]
     match place:
-        case ["runs", "progress"]:
+        case ["runs" | "vector_stores", "progress"]:
             return "actions"
+        case ["vector_stores", "files"]:
+            return "store"
+        case ["search", "base"]:
+            return "actions"
+        case ["search", "fusion" | "words"]:
+            return "ground"
         case [room, door] if room in ROOMS:
             return door
         case ["wire", *_]:
             return "wire"
-        case ["storage", "database" | "within"] | ["engine" | "providers", "base"] | ["engine", "retelling"]:
+        case ["storage", "chunks" | "database" | "within"] | ["engine" | "providers", "base"] | ["engine", "retelling"]:
             return "interface"
         case ["engine", "events"]:
             return "model"
-        case ["engine" | "providers" as kind, *_]:
+        case ["engine" | "providers" | "ingestion" as kind, *_]:
             return kind
         case ["storage", *_]:
             return "storage"

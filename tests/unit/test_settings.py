@@ -74,6 +74,7 @@ EVERY = {
     "metadata_update": ("merge", "merge"),
     "max_body_bytes": ("2048", 2048),
     "max_file_bytes": ("1", 1),
+    "max_upload_bytes": ("1", 1),
     "max_messages_per_thread": ("100000", 100000),
     "messages_during_run": ("wait", "wait"),
     "run_expires_after": ("3600", 3600),
@@ -88,6 +89,12 @@ EVERY = {
         {"a": ProviderSettings(base_url="http://y/v1", kind="azure", headers={"x-a": "b"}, read_timeout=2.0)},
     ),
     "models": ('{"gpt-*": "a", "x": "a:y"}', {"gpt-*": "a", "x": "a:y"}),
+    "embedding_model": ("text-embedding-3-small", "text-embedding-3-small"),
+    "embedding_dimensions": ("256", 256),
+    "embedding_batch": ("16", 16),
+    "ingestion_workers": ("4", 4),
+    "ingestion_seconds": ("60", 60),
+    "ingestion_memory": ("1073741824", 1073741824),
     "access_log": ("false", False),
 }
 
@@ -146,7 +153,8 @@ def test_a_table_in_a_variable_is_json(name):
     [
         ("port", "-1"), ("port", "65536"), ("port", "8000.5"), ("port", ""), ("port", "eight"),
         ("api_key", ""), ("metadata_update", "overwrite"), ("require_beta_header", "perhaps"),
-        ("max_body_bytes", "1023"), ("max_file_bytes", "0"), ("max_messages_per_thread", "-1"),
+        ("max_body_bytes", "1023"), ("max_file_bytes", "0"), ("max_upload_bytes", "0"),
+        ("max_upload_bytes", "8589934593"), ("max_messages_per_thread", "-1"),
         ("access_log", "on and off"),
     ],
 )  # fmt: skip

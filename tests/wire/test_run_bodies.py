@@ -198,8 +198,19 @@ REFUSED = [
     ("create_thread_and_run", {**A, "reasoning_effort": "low"}, "unknown_parameter", "reasoning_effort"),
     (
         "create_thread_and_run",
-        {**A, "thread": {"tool_resources": {"file_search": {"vector_stores": [{}]}}}},
-        "unsupported_parameter",
+        {**A, "tool_resources": {"file_search": {"vector_stores": [{}]}}},
+        "unknown_parameter",
+        "tool_resources.file_search.vector_stores",
+    ),
+    (
+        "create_thread_and_run",
+        {
+            **A,
+            "thread": {
+                "tool_resources": {"file_search": {"vector_stores": [{}], "vector_store_ids": ["vs_x"]}}
+            },
+        },
+        "mutually_exclusive_parameters",
         "thread.tool_resources.file_search.vector_stores",
     ),
     ("modify_run", {"status": "completed"}, "unknown_parameter", "status"),

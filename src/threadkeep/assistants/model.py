@@ -10,6 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from threadkeep.metadata import Metadata
 from threadkeep.threads.model import CodeInterpreterResources, ToolResources
+from threadkeep.vector_stores.model import NewStore
 
 MAX_FILES = 20
 """Files that an assistant's code interpreter is given, and files in v1's list."""
@@ -98,7 +99,7 @@ class StoredAssistant(Struct, frozen=True):
 
 
 class NewAssistant(Struct, frozen=True, kw_only=True):
-    """What a client asks to be made. `file_ids` are v1's."""
+    """What a client asks to be made; with `store`, also a vector store for it. `file_ids` are v1's."""
 
     model: str
     name: str | None = None
@@ -109,9 +110,15 @@ class NewAssistant(Struct, frozen=True, kw_only=True):
     temperature: float = 1.0
     reasoning_effort: ReasoningEffort | None = None
     tool_resources: ToolResources = ToolResources()
+    store: NewStore | None = None
     metadata: Metadata = {}
     response_format: ResponseFormat = "auto"
     file_ids: list[str] = []
+
+    def named_files(self) -> list[str]:
+        """Every file that it names."""
+        searched = [one.file_id for one in self.store.files] if self.store else []
+        return self.tool_resources.code_files() + searched + self.file_ids
 
 
 class AssistantChange(Struct, frozen=True, kw_only=True):

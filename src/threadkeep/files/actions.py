@@ -17,55 +17,63 @@ from threadkeep.storage import sweeps
 from threadkeep.storage.blobs import Stored
 from threadkeep.storage.database import Transaction
 from threadkeep.threads import store as threads
+from threadkeep.vector_stores import actions as vector_stores
 
 ABANDONED_AFTER = 24 * 3600
 """Seconds after which bytes that no row ever named are removed."""
 
 
 class Receipt(msgspec.Struct, frozen=True):
-    """Bytes that have arrived and wait for their row."""
+    """Bytes that have arrived and wait for their row, which will have this id."""
 
-    file_id: str
+    id: str
     project_id: str
     stored: Stored
 
     @property
     def key(self) -> str:
-        return blob_key(self.project_id, self.file_id)
+        return blob_key(self.project_id, self.id)
 
 
-async def receive(context: Context, project_id: str, chunks: AsyncIterator[bytes]) -> Receipt:
+async def receive(
+    context: Context, project_id: str, chunks: AsyncIterator[bytes], prefix: str = "file-"
+) -> Receipt:
     """Stream an upload's bytes to their place. `keep` or `discard` what is returned."""
-    file_id = context.new_id("file-")
-    key = blob_key(project_id, file_id)
+    id = context.new_id(prefix)
+    key = blob_key(project_id, id)
 
     async def intend(transaction: Transaction) -> None:
         await sweeps.plan(transaction, sweeps.BLOB, key, context.now() + ABANDONED_AFTER)
 
     await context.database.write(intend)
-    return Receipt(file_id, project_id, await context.blobs.put(key, chunks))
+    return Receipt(id, project_id, await context.blobs.put(key, chunks))
 
 
 async def keep(context: Context, receipt: Receipt, filename: str, upload: Upload) -> File:
     """Give received bytes their row."""
     now = context.now()
+
+    async def work(transaction: Transaction) -> File:
+        return await place(transaction, receipt, filename, upload, now)
+
+    return await context.database.write(work)
+
+
+async def place(transaction: Transaction, receipt: Receipt, filename: str, upload: Upload, now: int) -> File:
+    """Give received bytes their row, as a part of a transaction."""
     expires_at = None if upload.expires_after is None else now + upload.expires_after
     file = File(
-        id=receipt.file_id,
+        id=receipt.id,
         purpose=upload.purpose,
         filename=filename,
         bytes=receipt.stored.bytes,
         created_at=now,
         expires_at=expires_at,
     )
-
-    async def work(transaction: Transaction) -> None:
-        await store.insert(transaction, receipt.project_id, StoredFile(file, receipt.stored.sha256))
-        await sweeps.drop(transaction, sweeps.BLOB, receipt.key)
-        if expires_at is not None:
-            await sweeps.plan(transaction, sweeps.FILE, receipt.key, expires_at)
-
-    await context.database.write(work)
+    await store.insert(transaction, receipt.project_id, StoredFile(file, receipt.stored.sha256))
+    await sweeps.drop(transaction, sweeps.BLOB, receipt.key)
+    if expires_at is not None:
+        await sweeps.plan(transaction, sweeps.FILE, receipt.key, expires_at)
     return file
 
 
@@ -87,7 +95,7 @@ ALWAYS = 0
 
 
 async def delete(context: Context, project_id: str, id: str) -> None:
-    """Remove a file: from all messages, threads and assistants that use it, and its bytes.
+    """Remove a file: from all messages, threads, assistants and vector stores that use it, and its bytes.
 
     Raises `NoSuchFile`.
     """
@@ -106,6 +114,7 @@ async def remove(context: Context, project_id: str, id: str, now: int) -> None:
     async def work(transaction: Transaction) -> None:
         await store.delete(transaction, project_id, id, now)
         await detach(transaction, project_id, id)
+        await vector_stores.detach_everywhere(transaction, id, context.now())
         await sweeps.drop(transaction, sweeps.FILE, key)
         await sweeps.plan_now(transaction, sweeps.BLOB, key, context.now())
 

@@ -7,7 +7,7 @@ import msgspec
 
 from threadkeep.errors import BadUpload, IdempotencyKeyReused, TooLarge
 from threadkeep.files import actions, store
-from threadkeep.files.model import PURPOSES, File, Upload
+from threadkeep.files.model import LONGEST_LIFE, PURPOSES, SHORTEST_LIFE, File, Upload
 from threadkeep.http.multipart import Data, Event, Field, FileEnd, FileStart, FormEnd, events
 from threadkeep.http.ranges import content_range, span_of
 from threadkeep.http.request import Request, Response
@@ -18,7 +18,6 @@ from threadkeep.storage.database import Transaction
 MOST_LISTED = 10_000
 FORM_OVERHEAD = 1024 * 1024
 """Bytes that a form may have beside its file."""
-SHORTEST_LIFE, LONGEST_LIFE = 3600, 2_592_000
 
 
 async def upload_file(request: Request) -> Response:
@@ -68,8 +67,8 @@ async def keep_once(request: Request, receipt: actions.Receipt, filename: str, u
     return response
 
 
-async def data(form: AsyncIterator[Event], limit: int) -> AsyncIterator[bytes]:
-    """The bytes of the file that has just begun. Raises `TooLarge`."""
+async def data(form: AsyncIterator[Event], limit: int, field: str = "file") -> AsyncIterator[bytes]:
+    """The bytes of the file that has just begun, in `field`. Raises `TooLarge` and `BadUpload`."""
     size = 0
     async for event in form:
         match event:
@@ -80,7 +79,7 @@ async def data(form: AsyncIterator[Event], limit: int) -> AsyncIterator[bytes]:
                 yield chunk
             case FileEnd():
                 return
-    raise BadUpload("The form ends in the middle of its file.", "file")
+    raise BadUpload("The form ends in the middle of its file.", field)
 
 
 def upload_of(fields: dict[str, str], receipt: actions.Receipt | None) -> Upload:

@@ -1,13 +1,16 @@
 """Files. Reference: protocol section 8."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct
 
-PURPOSES = ("fine-tune", "assistants", "batch", "user_data", "vision", "evals")
+Purpose = Literal["fine-tune", "assistants", "batch", "user_data", "vision", "evals"]
+PURPOSES: tuple[str, ...] = get_args(Purpose)
 """What a client may upload a file for, in the order in which the service names them."""
 KEPT = frozenset({"assistants", "user_data"})
 """Purposes whose content is not given out again."""
+SHORTEST_LIFE, LONGEST_LIFE = 3600, 2_592_000
+"""Seconds after which a file may be made to expire."""
 
 
 class File(Struct, frozen=True, kw_only=True):

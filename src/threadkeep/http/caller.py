@@ -14,7 +14,7 @@ VERSIONS: dict[bytes, Dialect] = {
     b"assistants=v2": openai_v2.DIALECT,
     b"assistants=v1": openai_v1.DIALECT,
 }
-WITHOUT_BETA = frozenset({"files", "models"})
+WITHOUT_BETA = frozenset({"files", "models", "uploads"})
 """The first segment of paths that never asked for the header, in any version."""
 
 

@@ -17,6 +17,8 @@ from threadkeep.messages import endpoints as messages
 from threadkeep.models import endpoints as models
 from threadkeep.runs import endpoints as runs
 from threadkeep.threads import endpoints as threads
+from threadkeep.uploads import endpoints as uploads
+from threadkeep.vector_stores import endpoints as vector_stores
 from threadkeep.wire.base import Dialect
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -37,10 +39,14 @@ class Operation(Struct, frozen=True):
         return getattr(self.endpoint, "__name__", "")
 
 
+UPLOAD = "/uploads/{upload_id}"
 ASSISTANT = "/assistants/{assistant_id}"
 THREAD = "/threads/{thread_id}"
 MESSAGE = THREAD + "/messages/{message_id}"
 RUN = THREAD + "/runs/{run_id}"
+STORE = "/vector_stores/{vector_store_id}"
+STORE_FILE = STORE + "/files/{file_id}"
+BATCH = STORE + "/file_batches/{batch_id}"
 
 OPERATIONS = [
     Operation("POST", "/files", files.upload_file, "form", once_itself=True),
@@ -48,6 +54,10 @@ OPERATIONS = [
     Operation("GET", "/files/{file_id}", files.retrieve_file),
     Operation("DELETE", "/files/{file_id}", files.delete_file),
     Operation("GET", "/files/{file_id}/content", files.download_file),
+    Operation("POST", "/uploads", uploads.create_upload, "json"),
+    Operation("POST", UPLOAD + "/parts", uploads.add_upload_part, "form", once_itself=True),
+    Operation("POST", UPLOAD + "/complete", uploads.complete_upload, "json", once_itself=True),
+    Operation("POST", UPLOAD + "/cancel", uploads.cancel_upload),
     Operation("POST", "/assistants", assistants.create_assistant, "json"),
     Operation("GET", "/assistants", assistants.list_assistants),
     Operation("GET", ASSISTANT, assistants.retrieve_assistant),
@@ -78,6 +88,21 @@ OPERATIONS = [
     Operation("POST", RUN + "/cancel", runs.cancel_run, once_itself=True),
     Operation("GET", RUN + "/steps", runs.list_run_steps),
     Operation("GET", RUN + "/steps/{step_id}", runs.retrieve_run_step),
+    Operation("POST", "/vector_stores", vector_stores.create_vector_store, "json"),
+    Operation("GET", "/vector_stores", vector_stores.list_vector_stores),
+    Operation("GET", STORE, vector_stores.retrieve_vector_store),
+    Operation("POST", STORE, vector_stores.modify_vector_store, "json"),
+    Operation("DELETE", STORE, vector_stores.delete_vector_store),
+    Operation("POST", STORE + "/files", vector_stores.create_vector_store_file, "json"),
+    Operation("GET", STORE + "/files", vector_stores.list_vector_store_files),
+    Operation("GET", STORE_FILE, vector_stores.retrieve_vector_store_file),
+    Operation("POST", STORE_FILE, vector_stores.modify_vector_store_file, "json"),
+    Operation("DELETE", STORE_FILE, vector_stores.delete_vector_store_file),
+    Operation("GET", STORE_FILE + "/content", vector_stores.retrieve_vector_store_file_content),
+    Operation("POST", STORE + "/file_batches", vector_stores.create_vector_store_file_batch, "json"),
+    Operation("GET", BATCH, vector_stores.retrieve_vector_store_file_batch),
+    Operation("POST", BATCH + "/cancel", vector_stores.cancel_vector_store_file_batch),
+    Operation("GET", BATCH + "/files", vector_stores.list_vector_store_file_batch_files),
     Operation("GET", "/models", models.list_models),
     Operation("GET", "/models/{model}", models.retrieve_model),
 ]

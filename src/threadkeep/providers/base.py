@@ -3,7 +3,7 @@
 The request is a chat completion in the form that OpenAI published (`POST /chat/completions`).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, Protocol
 
 from msgspec import Struct
@@ -107,4 +107,20 @@ class Providers(Protocol):
 
     async def models(self) -> list[dict[str, Any]]:
         """Every model that can be asked for, `echo` among them."""
+        ...
+
+
+class Embedder(Protocol):
+    """Where texts are made into vectors."""
+
+    model: str
+    """As it is called there."""
+    dimensions: int | None
+    """The length of its vectors, where the settings say it."""
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector for each text, in their order, all of one length.
+
+        Raises `ModelFailure`. Texts are sent in batches, and sent again as far as that makes sense.
+        """
         ...

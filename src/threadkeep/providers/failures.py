@@ -201,16 +201,10 @@ def silent(place: Place, seconds: float) -> Trouble:
     )
 
 
-def malformed(place: Place, shown: str) -> Trouble:
+def malformed(place: Place, shown: str, expected: str = "chat completion") -> Trouble:
     """What came is not of this API."""
-    return Trouble(
-        ModelFailure(
-            "server_error",
-            clean(
-                place, f"The provider '{place.name}' sent something that is not a chat completion: {shown}"
-            ),
-        )
-    )
+    message = f"The provider '{place.name}' sent something that is not a {expected}: {shown}"
+    return Trouble(ModelFailure("server_error", clean(place, message)))
 
 
 def nothing_came(place: Place) -> Trouble:

@@ -12,8 +12,10 @@ from msgspec import Struct
 
 from threadkeep.clock import Clock
 from threadkeep.providers.base import ModelFailure, Provider, Target
-from threadkeep.providers.chat import ChatProvider, Patience
+from threadkeep.providers.chat import ChatProvider
 from threadkeep.providers.echo import CONTEXT_TOKENS, MODEL, Echo
+from threadkeep.providers.embeddings import Embeddings
+from threadkeep.providers.upstream import Patience, Upstream
 from threadkeep.settings import BadSettings, ProviderSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,8 @@ class Registry:
         self._lists = Lists(clock)
 
     def _made(self, name: str, settings: ProviderSettings) -> ChatProvider:
-        return ChatProvider(name, settings, self._clock, self._patience, **settings_to_check(name, settings))
+        to_check = settings_to_check(name, settings)
+        return ChatProvider(Upstream(name, settings, self._clock, self._patience, **to_check))
 
     async def target(self, model: str, virtual_key: str | None) -> Target:
         """Where a model is, with the virtual key of that id or without. Raises `ModelFailure`."""
@@ -78,6 +81,27 @@ class Registry:
             )
         there = self._configured[route.provider]
         return Target(self._providers[route.provider], route.model or model, there.context_tokens)
+
+    def embedder(self, settings: Settings) -> Embeddings | None:
+        """Where texts are embedded; None where the settings name no model for it. Raises `BadSettings` where
+        no provider has the model."""
+        model = settings.embedding_model
+        if not model:
+            return None
+        route = self._route(model)
+        if route is None:
+            raise BadSettings(
+                f"embedding_model is '{model}', but no provider of this server has it. "
+                "Set THREADKEEP_UPSTREAM_BASE_URL, or give it a provider in threadkeep.toml under [models]."
+            )
+        if route.provider == MODEL:
+            raise BadSettings(f"embedding_model is '{model}', which leads to 'echo'; it has no embeddings.")
+        return Embeddings(
+            self._providers[route.provider].upstream,
+            route.model or model,
+            settings.embedding_dimensions,
+            settings.embedding_batch,
+        )
 
     def _route(self, model: str) -> Route | None:
         if model == MODEL:
@@ -112,7 +136,7 @@ class Registry:
         if known is None:
             own = msgspec.structs.replace(settings, api_key=secret.strip(), api_key_env=None)
             try:
-                known = ChatProvider(
+                upstream = Upstream(
                     place,
                     own,
                     self._clock,
@@ -122,7 +146,7 @@ class Registry:
                 )
             except BadSettings as problem:
                 raise ModelFailure("server_error", str(problem)) from problem
-            self._of_keys[id, place, secret] = known
+            known = self._of_keys[id, place, secret] = ChatProvider(upstream)
         return known
 
     async def models(self) -> list[dict[str, Any]]:

@@ -84,9 +84,9 @@ async def create(
     async def work(transaction: Transaction) -> Started:
         await store.require_thread(transaction, project_id, thread_id)
         assistant = await assistants.get(transaction, project_id, new.assistant_id)
-        await threads.check_resources(transaction, project_id, new.tool_resources, now)
         named = [id for one in new.additional_messages for id in one.file_ids()]
-        await files.require(transaction, project_id, named, now)
+        await files.require(transaction, project_id, named + new.tool_resources.code_files(), now)
+        await threads.require_stores(transaction, project_id, new.tool_resources, now)
         run = created(new, assistant, id, thread_id, now, now + context.settings.run_expires_after)
         await store.lock_thread(transaction, project_id, thread_id, id)
         await add(context, transaction, project_id, thread_id, added)
@@ -111,8 +111,7 @@ async def add(
         return
     for message in made:
         await progress.append(transaction, message)
-        if message.attachments:
-            await attach(transaction, project_id, message)
+    await attach(context, transaction, project_id, thread_id, made)
     limit = context.settings.max_messages_per_thread
     if limit and limit < await messages.count(transaction, thread_id):
         raise Invalid(Problem((), "thread_full", limit=limit))

@@ -10,10 +10,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
+from threadkeep.storage.chunks import ChunkIndex
+
 T = TypeVar("T")
 K = TypeVar("K", bound="Keyed")
 Row = tuple[Any, ...]
-Value = str | int | None
+Value = str | int | float | bytes | None
 Params = Mapping[str, Value | list[Value]]
 
 
@@ -22,6 +24,8 @@ class Transaction(Protocol):
 
     engine: str
     """`sqlite` or `postgres`: which migrations ask, to pick what one of them alone can run."""
+    chunks: ChunkIndex
+    """The chunks of files and their index, of which each engine has its own kind."""
 
     async def all(self, sql: str, params: Params) -> list[Row]:
         """Every row of the result."""

@@ -79,6 +79,32 @@ CREATE TABLE file_uses (
 
 CREATE INDEX file_uses_by_file ON file_uses (file_id);
 
+-- Uploads -----------------------------------------------------------------------------------------
+
+-- A file that is to arrive in parts. Once it is over, for whatever reason, its parts go.
+CREATE TABLE uploads (
+    id TEXT NOT NULL PRIMARY KEY,
+    project_id TEXT NOT NULL,
+    bytes BIGINT NOT NULL,                     -- as announced
+    created_at BIGINT NOT NULL,
+    filename TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    status TEXT NOT NULL,                      -- pending, completed, cancelled, expired
+    expires_at BIGINT NOT NULL,
+    file_expires_after BIGINT,                 -- seconds, from the making of the file
+    parts BIGINT NOT NULL,                     -- how many were added
+    bytes_received BIGINT NOT NULL             -- in all of them
+);
+
+CREATE TABLE upload_parts (
+    upload_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    bytes BIGINT NOT NULL,
+    sha256 TEXT NOT NULL,                      -- of the bytes, which lie in a blob
+    PRIMARY KEY (upload_id, id)
+);
+
 -- Deletions --------------------------------------------------------------------------------------
 
 -- What a deleted object leaves behind, so that a cursor keeps its place.
@@ -89,7 +115,8 @@ CREATE TABLE tombstones (
     PRIMARY KEY (parent_id, id)
 );
 
--- What is still to be done: a thread's messages, a blob's bytes, a file at its expiry.
+-- What is still to be done: a thread's messages, a blob's bytes, a file at its expiry,
+-- an upload's parts.
 CREATE TABLE sweeps (
     kind TEXT NOT NULL,
     item TEXT NOT NULL,
@@ -179,6 +206,79 @@ CREATE TABLE virtual_keys (
     sealed TEXT NOT NULL,                      -- the secret, encrypted
     created_at BIGINT NOT NULL
 );
+
+-- Vector stores ------------------------------------------------------------------------------------
+
+-- The numbers of files are counted in the transactions that move them: a store of many thousand files is
+-- polled as quickly as a small one.
+CREATE TABLE vector_stores (
+    id TEXT NOT NULL PRIMARY KEY,
+    project_id TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    name TEXT,
+    description TEXT,
+    metadata TEXT NOT NULL,                    -- JSON, as served
+    last_active_at BIGINT NOT NULL,
+    expires_days BIGINT,                       -- after the last use; null for never
+    expires_at BIGINT,                         -- which these days come to; once it is past it stays so
+    is_emptied BIGINT NOT NULL,                -- 1 once an expired store's chunks were removed
+    last_position BIGINT NOT NULL,             -- of the newest file
+    in_progress BIGINT NOT NULL,               -- files
+    completed BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    cancelled BIGINT NOT NULL,
+    usage_bytes BIGINT NOT NULL                -- of all files together
+);
+
+CREATE INDEX vector_stores_of_project ON vector_stores (project_id, id);
+
+CREATE INDEX vector_stores_by_expiry ON vector_stores (expires_at, id)
+WHERE expires_at IS NOT NULL AND is_emptied = 0;
+
+-- A file's row in a store is also the job of making it searchable, as a run's is of working it.
+CREATE TABLE vector_store_files (
+    store_id TEXT NOT NULL,
+    file_id TEXT NOT NULL,
+    project_id TEXT NOT NULL,
+    position BIGINT NOT NULL,                  -- in the store, from 1
+    batch_id TEXT,                             -- that it came with last, if any
+    created_at BIGINT NOT NULL,
+    status TEXT NOT NULL,
+    usage_bytes BIGINT NOT NULL,
+    last_error TEXT,                           -- JSON, as served
+    max_tokens BIGINT NOT NULL,                -- of a chunk
+    overlap_tokens BIGINT NOT NULL,
+    attributes TEXT NOT NULL,                  -- JSON, as served
+    owner TEXT,                                -- the process that works it
+    attempt BIGINT NOT NULL,                   -- counts claims; a process writes under its own only
+    due_at BIGINT,                             -- when somebody should look at it; null once it is over
+    PRIMARY KEY (store_id, file_id)
+);
+
+CREATE INDEX vector_store_files_in_order ON vector_store_files (store_id, position);
+
+CREATE INDEX vector_store_files_by_status ON vector_store_files (store_id, status, position);
+
+CREATE INDEX vector_store_files_of_batch ON vector_store_files (batch_id, position)
+WHERE batch_id IS NOT NULL;
+
+CREATE INDEX vector_store_files_by_file ON vector_store_files (file_id);
+
+CREATE INDEX vector_store_files_by_time ON vector_store_files (due_at, store_id, file_id)
+WHERE due_at IS NOT NULL;
+
+CREATE TABLE vector_store_batches (
+    id TEXT NOT NULL PRIMARY KEY,
+    store_id TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    is_cancelled BIGINT NOT NULL,              -- 1 where cancelling it kept a file from its end
+    in_progress BIGINT NOT NULL,               -- files
+    completed BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    cancelled BIGINT NOT NULL
+);
+
+CREATE INDEX vector_store_batches_of_store ON vector_store_batches (store_id, id);
 
 -- What the server keeps for itself ---------------------------------------------------------------
 

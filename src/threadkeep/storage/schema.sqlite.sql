@@ -26,3 +26,28 @@ WHEN OLD.status <> NEW.status AND OLD.status || '>' || NEW.status NOT IN (
 BEGIN
     SELECT RAISE(ABORT, 'a run does not move like that');
 END;
+
+-- The pieces of files that are searched; what schema.postgres.sql has under the same names serves the same.
+CREATE TABLE chunks (
+    id INTEGER PRIMARY KEY,
+    store_id TEXT NOT NULL,
+    file_id TEXT NOT NULL,
+    number INTEGER NOT NULL,                   -- from 0, in the file's order
+    text TEXT NOT NULL,
+    UNIQUE (store_id, file_id, number)
+);
+
+-- The words of chunks, and their stores, by the chunks' ids. It holds no text.
+CREATE VIRTUAL TABLE chunk_words USING fts5(
+    store, words, content='', contentless_delete=1, tokenize="ascii tokenchars '_'"
+);
+
+CREATE TABLE chunk_vectors (
+    id INTEGER PRIMARY KEY,                    -- the chunk's
+    store_id TEXT NOT NULL,
+    file_id TEXT NOT NULL,
+    model TEXT NOT NULL,                       -- that the vector comes from
+    vector BLOB NOT NULL                       -- floats of four bytes
+);
+
+CREATE INDEX chunk_vectors_of_file ON chunk_vectors (store_id, file_id);

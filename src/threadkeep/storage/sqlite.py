@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import apsw
+import sqlite_vec
 
 from threadkeep.errors import FAILING, ThreadkeepError, Unavailable
+from threadkeep.storage.chunks_sqlite import SQLiteChunks
 from threadkeep.storage.database import K, Params, Question, Row, Together, Transaction, Value, Work
 from threadkeep.storage.health import BUSY, FULL, READ_ONLY, UNREACHABLE, Health, said
 
@@ -60,6 +62,9 @@ def connect(path: Path, *, writable: bool) -> apsw.Connection:
         # Plans do not depend on bound values: else a statement is planned anew at each of its uses,
         # which takes as long as a page itself.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+        connection.enable_load_extension(True)
+        connection.load_extension(sqlite_vec.loadable_path())
+        connection.enable_load_extension(False)
         use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
@@ -94,6 +99,7 @@ class SQLiteTransaction:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.execute
+        self.chunks = SQLiteChunks(self)
         self.woken: set[str] = set()
 
     async def all(self, sql: str, params: Params) -> list[Row]:

@@ -15,7 +15,7 @@ from threadkeep.clock import Clock
 from threadkeep.errors import Unavailable
 from threadkeep.storage.database import Database, Params, Transaction
 
-THREAD, BLOB, FILE = "thread", "blob", "file"
+THREAD, BLOB, FILE, UPLOAD, VECTOR_STORE = "thread", "blob", "file", "upload", "vector_store"
 ROUTINE = "routine"
 """What is done again and again: an item that is never dropped, only put off."""
 CHANNEL = "threadkeep_sweeps"

@@ -1,7 +1,7 @@
 """Writes to threads that keep a rule."""
 
 from threadkeep.context import Context
-from threadkeep.errors import Invalid, NotFound, Problem
+from threadkeep.errors import Invalid, Problem
 from threadkeep.files import store as files
 from threadkeep.messages import store as messages
 from threadkeep.messages.actions import attach
@@ -12,10 +12,15 @@ from threadkeep.storage import sweeps
 from threadkeep.storage.database import Transaction
 from threadkeep.threads import store
 from threadkeep.threads.model import NewThread, Thread, ThreadChange, ToolResources
+from threadkeep.vector_stores import actions as vector_stores
+from threadkeep.vector_stores import store as stores
 
 
 async def create(context: Context, project_id: str, new: NewThread) -> Thread:
-    """A new thread with its first messages, all of it or nothing. Raises `NotFound` for a file."""
+    """A new thread with its first messages and the vector store that it is to search, all of it or nothing.
+
+    Raises `NotFound` for a file or a vector store.
+    """
     now = context.now()
     thread = Thread(
         id=context.new_id("thread_"),
@@ -27,17 +32,20 @@ async def create(context: Context, project_id: str, new: NewThread) -> Thread:
     if 0 < limit < len(new.messages):
         raise Invalid(Problem((), "thread_full", limit=limit))
     made = [created(one, context.new_id("msg_"), thread.id, now) for one in new.messages]
-    named = [id for one in new.messages for id in one.file_ids()]
 
     async def work(transaction: Transaction) -> Thread:
-        await check_resources(transaction, project_id, thread.tool_resources, now)
-        await files.require(transaction, project_id, named, now)
-        await store.insert(transaction, project_id, thread, len(made))
-        await files.note_uses(transaction, thread.id, "", thread.tool_resources.code_files())
+        await files.require(transaction, project_id, new.file_ids(), now)
+        resources = new.tool_resources
+        await require_stores(transaction, project_id, resources, now)
+        if new.store:
+            store_id = context.new_id("vs_")
+            await vector_stores.create_within(transaction, project_id, store_id, new.store, now)
+            resources = resources.with_store(store_id)
+        await store.insert(transaction, project_id, thread.changed(tool_resources=resources), len(made))
+        await files.note_uses(transaction, thread.id, "", resources.code_files())
         for position, message in enumerate(made, start=1):
             await messages.insert(transaction, thread.id, position, message.id, body_of(message))
-            if message.attachments:
-                await attach(transaction, project_id, message)
+        await attach(context, transaction, project_id, thread.id, made)
         return await store.get(transaction, project_id, thread.id)
 
     return await context.database.write(work)
@@ -46,11 +54,17 @@ async def create(context: Context, project_id: str, new: NewThread) -> Thread:
 async def check_resources(
     transaction: Transaction, project_id: str, resources: ToolResources, now: int
 ) -> None:
-    """Every file and vector store that a thread's tools name must exist."""
+    """Every file and vector store that tools are given must exist. Raises `NotFound`."""
     await files.require(transaction, project_id, resources.code_files(), now)
-    if resources.file_search:
-        for id in resources.file_search.vector_store_ids:
-            raise NotFound("vector store", id)  # there are none before vector stores are served
+    await require_stores(transaction, project_id, resources, now)
+
+
+async def require_stores(
+    transaction: Transaction, project_id: str, resources: ToolResources, now: int
+) -> None:
+    """Every vector store that tools are given must exist; it may have expired. Raises `NotFound`."""
+    for id in resources.store_ids():
+        await stores.get(transaction, project_id, id, now)
 
 
 async def modify(context: Context, project_id: str, id: str, change: ThreadChange) -> Thread:

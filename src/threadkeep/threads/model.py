@@ -7,6 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from threadkeep.messages.model import NewMessage
 from threadkeep.metadata import Metadata
+from threadkeep.vector_stores.model import NewStore
 
 
 class CodeInterpreterResources(Struct, frozen=True):
@@ -25,6 +26,13 @@ class ToolResources(Struct, frozen=True):
 
     def code_files(self) -> list[str]:
         return [] if self.code_interpreter is UNSET else self.code_interpreter.file_ids
+
+    def store_ids(self) -> list[str]:
+        return [] if self.file_search is UNSET else self.file_search.vector_store_ids
+
+    def with_store(self, id: str) -> "ToolResources":
+        """With this store searched, in the place of any other."""
+        return ToolResources(self.code_interpreter, FileSearchResources([id]))
 
     def with_code_files(self, file_ids: list[str]) -> "ToolResources":
         """With these files also given to the code interpreter, each once."""
@@ -51,11 +59,18 @@ class Thread(Struct, frozen=True, kw_only=True):
 
 
 class NewThread(Struct, frozen=True):
-    """What a client asks to be made."""
+    """What a client asks to be made; with `store`, also a vector store for it."""
 
     messages: list[NewMessage] = []
     metadata: Metadata = {}
     tool_resources: ToolResources = ToolResources()
+    store: NewStore | None = None
+
+    def file_ids(self) -> list[str]:
+        """Every file that it names."""
+        named = [id for one in self.messages for id in one.file_ids()]
+        searched = [one.file_id for one in self.store.files] if self.store else []
+        return named + self.tool_resources.code_files() + searched
 
 
 class ThreadChange(Struct, frozen=True):

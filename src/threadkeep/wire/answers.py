@@ -14,6 +14,8 @@ from msgspec import UNSET, Struct, UnsetType
 from threadkeep.assistants.model import AssistantFile
 from threadkeep.files.model import File
 from threadkeep.messages.model import MessageFile
+from threadkeep.uploads.model import Upload, UploadPart
+from threadkeep.vector_stores.model import FileBatch, FileContents, VectorStore, VectorStoreFile
 
 
 class Error(Struct, frozen=True):
@@ -114,6 +116,33 @@ def of_assistants(assistant: type[Struct]) -> Mapping[str, Any]:
         "retrieve_assistant_file": AssistantFile,
         "delete_assistant_file": Deleted,
     }
+
+
+OF_UPLOADS: Mapping[str, Any] = {
+    "create_upload": Upload,
+    "add_upload_part": UploadPart,
+    "complete_upload": Upload,
+    "cancel_upload": Upload,
+}
+
+OF_VECTOR_STORES: Mapping[str, Any] = {
+    "create_vector_store": VectorStore,
+    "list_vector_stores": list_of(VectorStore),
+    "retrieve_vector_store": VectorStore,
+    "modify_vector_store": VectorStore,
+    "delete_vector_store": Deleted,
+    "create_vector_store_file": VectorStoreFile,
+    "list_vector_store_files": list_of(VectorStoreFile),
+    "retrieve_vector_store_file": VectorStoreFile,
+    "modify_vector_store_file": VectorStoreFile,
+    "delete_vector_store_file": Deleted,
+    "retrieve_vector_store_file_content": FileContents,
+    "create_vector_store_file_batch": FileBatch,
+    "retrieve_vector_store_file_batch": FileBatch,
+    "cancel_vector_store_file_batch": FileBatch,
+    "list_vector_store_file_batch_files": list_of(VectorStoreFile),
+}
+"""What each operation on vector stores answers with where all goes well."""
 
 
 STREAMED = frozenset({"create_run", "create_thread_and_run", "submit_tool_outputs"})

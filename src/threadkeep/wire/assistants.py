@@ -26,9 +26,8 @@ from threadkeep.assistants.model import (
     no_parameters,
 )
 from threadkeep.metadata import CheckedMetadata
-from threadkeep.threads.model import ToolResources
 from threadkeep.wire.check import TO_THE_END
-from threadkeep.wire.threads import Resources, resources
+from threadkeep.wire.threads import NewResources, Resources, resources, store_to_make
 
 MAX_TOOLS = 128
 
@@ -155,7 +154,7 @@ class CreateAssistant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     description: Description | None = None
     instructions: Instructions | None = None
     tools: Tools | None = None
-    tool_resources: Resources | None = None
+    tool_resources: NewResources | None = None
     metadata: CheckedMetadata | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
@@ -187,7 +186,8 @@ def new_assistant(body: CreateAssistant) -> NewAssistant:
         top_p=1.0 if body.top_p is None else body.top_p,
         temperature=1.0 if body.temperature is None else body.temperature,
         reasoning_effort=body.reasoning_effort,
-        tool_resources=resources(body.tool_resources) if body.tool_resources else ToolResources(),
+        tool_resources=resources(body.tool_resources),
+        store=store_to_make(body.tool_resources, None),
         metadata=body.metadata or {},
         response_format=response_format_of(body.response_format or "auto"),
     )

@@ -18,7 +18,10 @@ from threadkeep.files.model import File
 from threadkeep.messages.model import MessageFile
 from threadkeep.paging import Page
 from threadkeep.runs.model import Run, RunStep
+from threadkeep.search.model import SearchResults
 from threadkeep.threads.model import Thread
+from threadkeep.uploads.model import Upload, UploadPart
+from threadkeep.vector_stores.model import FileBatch, FileContents, VectorStore, VectorStoreFile
 from threadkeep.wire.check import problems
 
 encode = msgspec.json.Encoder().encode
@@ -104,6 +107,14 @@ class Dialect(Struct, frozen=True, kw_only=True):
         """The Files API's answer to a deletion, which has a form of its own."""
         return text_of({"object": "file", "deleted": True, "id": id})
 
+    def upload(self, upload: Upload) -> str:
+        """An upload, whose form only v2 has."""
+        return text_of(upload)
+
+    def upload_part(self, part: UploadPart) -> str:
+        """A part of one."""
+        return text_of(part)
+
     def models(self, models: Sequence[Mapping[str, Any]]) -> str:
         """The list of models, which has no pages."""
         return text_of({"object": "list", "data": models})
@@ -111,6 +122,26 @@ class Dialect(Struct, frozen=True, kw_only=True):
     def model(self, model: Mapping[str, Any]) -> str:
         """One model."""
         return text_of(model)
+
+    def vector_store(self, store: VectorStore) -> str:
+        """A vector store; like what belongs to it, it has one form."""
+        return text_of(store)
+
+    def vector_store_file(self, file: VectorStoreFile) -> str:
+        """A file in a vector store."""
+        return text_of(file)
+
+    def vector_store_file_batch(self, batch: FileBatch) -> str:
+        """Files that were put into a vector store together."""
+        return text_of(batch)
+
+    def vector_store_file_content(self, contents: FileContents) -> str:
+        """A file's text, as it is searched."""
+        return text_of(contents)
+
+    def search_results(self, results: SearchResults) -> str:
+        """What a search in a vector store has found."""
+        return text_of(results)
 
     def page(self, page: Page[Any], render: Callable[[Any], str]) -> str:
         """A list."""

@@ -13,6 +13,7 @@ from msgspec import inspect
 
 from threadkeep.assistants.model import Ranker, ReasoningEffort
 from threadkeep.errors import Problem
+from threadkeep.files.model import Purpose
 from threadkeep.messages.model import Detail, Role, ToolType
 from threadkeep.runs.model import ToolChoiceWord
 
@@ -28,7 +29,7 @@ URL = r'^[A-Za-z][A-Za-z0-9+.\-]*:[^\s\x00-\x20"<>\\^`{|}]+$' + TO_THE_END
 
 NoneOrAuto = Literal["none", "auto"]
 """v1's choices of a tool, and of a format."""
-CHOICES = (Role, Detail, ToolType, Ranker, ReasoningEffort, ToolChoiceWord, NoneOrAuto)
+CHOICES = (Role, Detail, ToolType, Ranker, ReasoningEffort, ToolChoiceWord, NoneOrAuto, Purpose)
 AS_PUBLISHED = {frozenset(get_args(one)): get_args(one) for one in CHOICES}
 """msgspec sorts the values of a Literal; errors list them in the reference's order."""
 

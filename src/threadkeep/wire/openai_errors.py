@@ -109,12 +109,28 @@ def no_such_file(problem: errors.NoSuchFile) -> ErrorReply:
     return with_detail(envelope(404, f"No such File object: {problem.id}", "id"))
 
 
+def no_such_store_file(problem: errors.NoSuchStoreFile) -> ErrorReply:
+    return envelope(404, f"No file found with id '{problem.id}' in vector store '{problem.store_id}'.")
+
+
+def vector_store_expired(problem: errors.VectorStoreExpired) -> ErrorReply:
+    return envelope(400, f"Vector store {problem.id} has expired.", code="vector_store_expired")
+
+
 def no_such_model(problem: errors.NoSuchModel) -> ErrorReply:
     return envelope(404, f"The model '{problem.id}' does not exist", "model", "model_not_found")
 
 
 def bad_upload(problem: errors.BadUpload) -> ErrorReply:
     return with_detail(envelope(400, problem.message, problem.param))
+
+
+def upload_not_pending(problem: errors.UploadNotPending) -> ErrorReply:
+    return envelope(400, f"Upload has status '{problem.status}': only a pending one can be changed.")
+
+
+def wrong_completion(problem: errors.WrongCompletion) -> ErrorReply:
+    return envelope(400, problem.message, problem.param, "invalid_value")
 
 
 def not_downloadable(problem: errors.NotDownloadable) -> ErrorReply:
@@ -238,8 +254,12 @@ COMMON: Mapping[type[errors.ThreadkeepError], Callable[[Any], ErrorReply]] = {
     errors.TooLarge: too_large,
     errors.NotFound: not_found,
     errors.NoSuchFile: no_such_file,
+    errors.NoSuchStoreFile: no_such_store_file,
+    errors.VectorStoreExpired: vector_store_expired,
     errors.NoSuchModel: no_such_model,
     errors.BadUpload: bad_upload,
+    errors.UploadNotPending: upload_not_pending,
+    errors.WrongCompletion: wrong_completion,
     errors.NotDownloadable: not_downloadable,
     errors.BadRange: bad_range,
     errors.RunActive: run_active,

@@ -175,7 +175,8 @@ def wrong_content_type(_: errors.UnsupportedContentType) -> ErrorReply:
 
 # ---------------------------------------------------------------- the table
 
-OPERATIONS = {*openai_v2.operations()} - {"delete_message"}
+V2_ONLY = {"delete_message", *openai_v2.UPLOADS, *openai_v2.VECTOR_STORES}
+OPERATIONS = {*openai_v2.operations()} - V2_ONLY
 ASSISTANT_FILES = {
     "create_assistant_file",
     "list_assistant_files",

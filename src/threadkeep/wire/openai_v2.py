@@ -8,8 +8,8 @@ from threadkeep.errors import Invalid
 from threadkeep.messages.model import Message
 from threadkeep.runs.model import Run, RunStep
 from threadkeep.threads.model import Thread
-from threadkeep.wire import assistants, runs, sse
-from threadkeep.wire.answers import OPENAI_ERRORS, answers, of_assistants
+from threadkeep.wire import assistants, runs, sse, uploads, vector_stores
+from threadkeep.wire.answers import OF_UPLOADS, OF_VECTOR_STORES, OPENAI_ERRORS, answers, of_assistants
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.check import type_name
 from threadkeep.wire.openai_errors import COMMON, envelope
@@ -63,7 +63,7 @@ def empty(what: str) -> tuple[str, str]:
 WORDS: dict[str, tuple[str, str]] = {
     "missing": ("Missing required parameter: '{param}'.", "missing_required_parameter"),
     "unknown": ("Unknown parameter: '{param}'.", "unknown_parameter"),
-    "unsupported": ("'{param}' is not supported by this server yet.", "unsupported_parameter"),
+    "exclusive": ("'{param}' cannot be given together with '{expected}'.", "mutually_exclusive_parameters"),
     "type": ("Invalid type for '{param}': expected {expected}, but got {got} instead.", "invalid_type"),
     "enum": ("Invalid value: '{actual}'. {choices}", "invalid_value"),
     "pattern": (
@@ -113,6 +113,7 @@ WORDS: dict[str, tuple[str, str]] = {
         "instead.",
         "decimal_below_min_value",
     ),
+    "with_files": ("Invalid parameter: '{param}' cannot be given beside 'files'.", "invalid_value"),
     "thread_full": ("A thread of this server holds at most {limit} messages.", "thread_full"),
 }
 """What each kind of problem is called, and its code."""
@@ -171,7 +172,25 @@ RUNS = (
     "list_run_steps",
     "retrieve_run_step",
 )
+VECTOR_STORES = (
+    "create_vector_store",
+    "list_vector_stores",
+    "retrieve_vector_store",
+    "modify_vector_store",
+    "delete_vector_store",
+    "create_vector_store_file",
+    "list_vector_store_files",
+    "retrieve_vector_store_file",
+    "modify_vector_store_file",
+    "delete_vector_store_file",
+    "retrieve_vector_store_file_content",
+    "create_vector_store_file_batch",
+    "retrieve_vector_store_file_batch",
+    "cancel_vector_store_file_batch",
+    "list_vector_store_file_batch_files",
+)
 FILES = ("upload_file", "list_files", "retrieve_file", "delete_file", "download_file")
+UPLOADS = ("create_upload", "add_upload_part", "complete_upload", "cancel_upload")
 MODELS = ("list_models", "retrieve_model")
 
 
@@ -181,6 +200,8 @@ def operations() -> Iterator[str]:
     yield from MESSAGES
     yield from RUNS
     yield from FILES
+    yield from VECTOR_STORES
+    yield from UPLOADS
     yield from MODELS
 
 
@@ -188,6 +209,8 @@ DIALECT = Dialect(
     name="openai_v2",
     operations=frozenset(operations()),
     bodies={
+        "create_upload": Body(uploads.CreateUpload, uploads.new_upload),
+        "complete_upload": Body(uploads.CompleteUpload, uploads.completion),
         "create_assistant": Body(assistants.CreateAssistant, assistants.new_assistant),
         "modify_assistant": Body(assistants.ModifyAssistant, assistants.assistant_change),
         "create_thread": Body(CreateThread, new_thread),
@@ -198,12 +221,22 @@ DIALECT = Dialect(
         "create_thread_and_run": Body(runs.CreateThreadAndRun, runs.new_thread_and_run),
         "modify_run": Body(ModifyMetadata, metadata_change),
         "submit_tool_outputs": Body(runs.SubmitToolOutputs, runs.submitted),
+        "create_vector_store": Body(vector_stores.CreateVectorStore, vector_stores.new_store),
+        "modify_vector_store": Body(vector_stores.ModifyVectorStore, vector_stores.store_change),
+        "create_vector_store_file": Body(vector_stores.CreateVectorStoreFile, vector_stores.new_file),
+        "modify_vector_store_file": Body(vector_stores.ModifyVectorStoreFile, vector_stores.new_attributes),
+        "create_vector_store_file_batch": Body(
+            vector_stores.CreateVectorStoreFileBatch, vector_stores.new_batch
+        ),
     },
     id_prefixes={
         "assistant_id": "asst",
         "thread_id": "thread",
         "message_id": "msg",
         "run_id": "run",
+        "vector_store_id": "vs",
+        "batch_id": "vsfb",
+        "upload_id": "upload",
     },
     assistant=lambda stored: stored.body,  # already in this form, as a message's is
     assistant_file=text_of,
@@ -216,6 +249,11 @@ DIALECT = Dialect(
     step_with_content=runs.step_with_content,
     events=sse.writer(sse.forms(text_of, text_of, runs.run_in_stream, runs.step_in_stream)),
     errors={**COMMON, Invalid: invalid, errors.WrongPrefix: wrong_prefix},
-    answers={**of_assistants(Assistant), **answers(Thread, Message, Run, RunStep)},
+    answers={
+        **of_assistants(Assistant),
+        **OF_UPLOADS,
+        **OF_VECTOR_STORES,
+        **answers(Thread, Message, Run, RunStep),
+    },
     error_shapes=OPENAI_ERRORS,
 )

@@ -189,8 +189,7 @@ def new_run(body: CreateRun) -> NewRun:
 
 def new_thread_and_run(body: CreateThreadAndRun) -> NewThreadAndRun:
     thread = inside("thread", new_thread, body.thread) if body.thread else NewThread()
-    given = resources(body.tool_resources) if body.tool_resources else ToolResources()
-    return NewThreadAndRun(thread, NewRun(**options_v2(body), tool_resources=given))
+    return NewThreadAndRun(thread, NewRun(**options_v2(body), tool_resources=resources(body.tool_resources)))
 
 
 def inside(name: str, step: Callable[[B], C], body: B) -> C:

@@ -128,7 +128,7 @@ def described(operation: Operation, family: Family, dialects: list[Dialect], sch
 def request_body(operation: Operation, dialects: list[Dialect], schemas: Schemas) -> Json | None:
     """What an operation reads. No JSON body is as good as an empty object."""
     if operation.reads == "form":
-        return {"required": True, "content": {FORM: {"schema": parameters.UPLOAD}}}
+        return {"required": True, "content": {FORM: {"schema": parameters.FORMS[operation.name]}}}
     if operation.reads == "json":
         schema = schemas.body(operation.name, dialects)
         shapes = [one.bodies[operation.name].shape for one in dialects]

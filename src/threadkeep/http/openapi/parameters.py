@@ -3,12 +3,13 @@
 import re
 from typing import Any
 
-from threadkeep.files.endpoints import LONGEST_LIFE, MOST_LISTED, SHORTEST_LIFE
-from threadkeep.files.model import PURPOSES
+from threadkeep.files.endpoints import MOST_LISTED
+from threadkeep.files.model import LONGEST_LIFE, PURPOSES, SHORTEST_LIFE
 from threadkeep.http.request import ORDERS
 from threadkeep.idempotency.model import LONGEST_KEY
 from threadkeep.metadata import MAX_PAIRS
 from threadkeep.paging import PageQuery
+from threadkeep.vector_stores.model import FILTERS
 
 Parameter = dict[str, Any]
 
@@ -21,6 +22,9 @@ PREFIXES = {
     "run_id": "run_",
     "step_id": "step_",
     "file_id": "file-",
+    "vector_store_id": "vs_",
+    "batch_id": "vsfb_",
+    "upload_id": "upload_",
 }
 
 
@@ -54,6 +58,8 @@ INCLUDE = in_query(
     "Show the text that file searches found, too.",
 )
 
+FILTER = in_query("filter", {"enum": list(FILTERS)}, "Only files in this status.")
+
 QUERIES: dict[str, list[Parameter]] = {
     "list_files": [
         *page(MOST_LISTED, MOST_LISTED),
@@ -67,6 +73,9 @@ QUERIES: dict[str, list[Parameter]] = {
     "create_run": [INCLUDE],
     "list_runs": page(),
     "list_run_steps": [*page(), INCLUDE],
+    "list_vector_stores": page(),
+    "list_vector_store_files": [*page(), FILTER],
+    "list_vector_store_file_batch_files": [*page(), FILTER],
     "retrieve_run_step": [INCLUDE],
 }
 """The query of each operation that has one. Other parameters are ignored."""
@@ -125,4 +134,14 @@ UPLOAD = {
         "expires_after[seconds]": ["expires_after[anchor]"],
     },
 }
-"""The form of an upload."""
+"""The form of a file."""
+
+FORMS = {
+    "upload_file": UPLOAD,
+    "add_upload_part": {
+        "type": "object",
+        "properties": {"data": {"type": "string", "format": "binary"}},
+        "required": ["data"],
+    },
+}
+"""What each operation reads that reads a form."""

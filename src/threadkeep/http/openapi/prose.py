@@ -13,10 +13,12 @@ Every request names an API key, and sees only the objects of that key's project.
 
 TAGS = [
     {"name": "files", "description": "Bytes with a purpose."},
+    {"name": "uploads", "description": "Large files, sent in parts."},
     {"name": "assistants", "description": "Models with instructions and tools."},
     {"name": "threads", "description": "Conversations."},
     {"name": "messages", "description": "What was said in them."},
     {"name": "runs", "description": "What models make of them, step by step."},
+    {"name": "vector_stores", "description": "Files that can be searched."},
     {"name": "models", "description": "What runs can be asked of."},
     {"name": "rubra", "description": "The same objects in Rubra's form. `/rubra/v1/...` is `/rubra/...`."},
     {"name": "server", "description": "The server itself; no key is needed."},

@@ -19,6 +19,7 @@ from threadkeep.errors import Unavailable
 from threadkeep.storage.database import K, Params, Question, Row, Together, Transaction, Value, Work
 from threadkeep.storage.health import BUSY, READ_ONLY, Health
 from threadkeep.storage.postgres import commits
+from threadkeep.storage.postgres.chunks import PostgresChunks
 from threadkeep.storage.postgres.coalescer import Coalescer, Size
 from threadkeep.storage.postgres.connection import (
     TROUBLE,
@@ -54,6 +55,7 @@ class PostgresTransaction:
     def __init__(self, connection: Connection) -> None:
         self._all = connection.all
         self._raw = connection.raw
+        self.chunks = PostgresChunks(self)
 
     async def all(self, sql: str, params: Params) -> list[Row]:
         return await self._all(sql, params)

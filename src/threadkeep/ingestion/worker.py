@@ -1,0 +1,260 @@
+"""The files of vector stores that this process makes searchable: text, chunks, vectors, index.
+
+A file's chunks are added over many small transactions, each under its claim, and are found by nobody until
+the last one says that the file is completed. Whoever takes a file up after a kill begins it anew, by
+forgetting what is there; so no chunk is there twice.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import TypeVar
+
+from threadkeep.clock import Clock
+from threadkeep.context import Context
+from threadkeep.engine.interrupts import Interrupted, Interrupts, Reason
+from threadkeep.engine.leases import Leases
+from threadkeep.errors import FilesUnavailable, Unavailable
+from threadkeep.files.model import blob_key
+from threadkeep.ingestion.model import Failure, Task
+from threadkeep.ingestion.reader import Crashed, Readers
+from threadkeep.providers.base import ModelFailure
+from threadkeep.search import base as search
+from threadkeep.search.base import Chunk, Vectors
+from threadkeep.settings import Settings
+from threadkeep.storage.blobs import Damaged, Stored
+from threadkeep.storage.database import Transaction
+from threadkeep.vector_stores import progress
+from threadkeep.vector_stores.model import Claim, Ingestion
+
+T = TypeVar("T")
+
+CHUNKS_AT_ONCE = 16
+"""In one transaction: other writers wait for it."""
+CRASHES = 2
+"""How many processes may end over a file: the first end may have another cause."""
+ATTEMPTS = 10
+"""How many servers may end over a file."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 10.0
+"""Seconds before what the database or the files' storage would not do is tried again."""
+SECONDS_OF_GRACE = 2.0
+"""How long files that are worked at a stop have to be finished, before another process gets them."""
+NUMBER_BYTES = 4
+"""What a number of a vector takes."""
+log = logging.getLogger(__name__)
+
+
+class Course:
+    """The work on one file in one store (`leases.Work`)."""
+
+    def __init__(self, context: Context, ingestion: Ingestion, readers: Readers) -> None:
+        self._context, self._ingestion, self._readers = context, ingestion, readers
+        self._interrupts = Interrupts()
+
+    @property
+    def id(self) -> str:
+        return self.claim.id
+
+    @property
+    def claim(self) -> Claim:
+        return self._ingestion.claim
+
+    def leave(self, lost: bool) -> None:
+        self._interrupts.ask(Reason.LOST if lost else Reason.HANDED_OVER)
+
+    async def run(self) -> None:
+        try:
+            await self._finish(await self._outcome())
+        except (progress.Lost, Interrupted):
+            pass
+        except Exception:  # it is tried again when the lease is over
+            log.exception("event=ingestion_left work=%s", self.id)
+
+    async def _outcome(self) -> int | Failure:
+        """How many bytes the file takes in the index, or why it is not there."""
+        try:
+            if self.claim.attempt > ATTEMPTS:
+                raise Failure("server_error", f"The server ended {ATTEMPTS} times while the file was read.")
+            return await self._read()
+        except Failure as failure:
+            return failure
+        except ModelFailure as failure:
+            return Failure("server_error", f"The file's text could not be embedded: {failure.message}")
+
+    async def _read(self) -> int:
+        crashes = 0
+        while True:
+            try:
+                return await self._patiently(self._take_in)
+            except Crashed as crash:
+                crashes += 1
+                log.warning("event=reader_lost work=%s problem=%r", self.id, str(crash))
+            if crashes == CRASHES:
+                raise Failure("invalid_file", "The file cannot be read: every attempt to do so broke off.")
+
+    # -------------------------------------------------------------- from bytes to the index
+
+    async def _take_in(self) -> int:
+        """Take the file's chunks in, in place of what is there of it; how many bytes they are."""
+        await self._write(self._forget)
+        number = size = 0
+        reader = self._readers.take()
+        try:
+            async with (
+                aclosing(self._content()) as content,
+                aclosing(reader.read(self._task(), content)) as answers,
+            ):
+                while texts := await self._next(answers):
+                    size += await self._add(number, texts)
+                    number += len(texts)
+        finally:
+            self._readers.give_back(reader)
+        return size
+
+    def _task(self) -> Task:
+        about = self._ingestion
+        return Task(about.filename, about.bytes, about.max_tokens, about.overlap_tokens)
+
+    async def _content(self) -> AsyncGenerator[bytes, None]:
+        about = self._ingestion
+        key = blob_key(about.project_id, about.file_id)
+        try:
+            async with aclosing(
+                await self._context.blobs.open(key, Stored(about.bytes, about.sha256))
+            ) as blocks:
+                async for block in blocks:
+                    yield block
+        except Damaged as problem:
+            log.error("event=file_damaged file=%s", about.file_id)
+            raise Failure("server_error", "The file's bytes are not those that were uploaded.") from problem
+
+    async def _next(self, answers: AsyncIterator[list[str]]) -> list[str] | None:
+        with self._interrupts.allowed():
+            return await anext(answers, None)
+
+    async def _add(self, first: int, texts: Sequence[str]) -> int:
+        """Take more chunks in, of which the first has this number; how many bytes they are."""
+        vectors, model = None, None
+        if (embedder := self._context.embedder) is not None:
+            with self._interrupts.allowed():
+                vectors = await embedder.embed(texts)
+            model = embedder.model
+        chunks = [Chunk(first + at, text) for at, text in enumerate(texts)]
+        for start in range(0, len(chunks), CHUNKS_AT_ONCE):
+            some = slice(start, start + CHUNKS_AT_ONCE)
+            await self._write(partial(self._put, chunks[some], vectors and vectors[some], model))
+        numbers = sum(len(vector) for vector in vectors or ())
+        return sum(len(text.encode()) for text in texts) + NUMBER_BYTES * numbers
+
+    async def _put(
+        self, chunks: Sequence[Chunk], vectors: Vectors | None, model: str | None, transaction: Transaction
+    ) -> None:
+        claim = self.claim
+        await search.add(transaction, claim.store_id, claim.file_id, chunks, vectors, model)
+
+    # -------------------------------------------------------------- writing down
+
+    async def _forget(self, transaction: Transaction) -> None:
+        await search.remove(transaction, self.claim.store_id, self.claim.file_id)
+
+    async def _finish(self, outcome: int | Failure) -> None:
+        async def finish(transaction: Transaction) -> None:
+            if isinstance(outcome, Failure):
+                await self._forget(transaction)
+                code, message = outcome.code, outcome.message
+                await progress.failed(transaction, self.claim, code, message, self._context.now())
+            else:
+                await progress.completed(transaction, self.claim, outcome, self._context.now())
+
+        await self._patiently(lambda: self._write(finish))
+        if isinstance(outcome, Failure):
+            log.info(
+                "event=ingestion_failed work=%s code=%s reason=%r", self.id, outcome.code, outcome.message
+            )
+        else:
+            log.info("event=ingestion_completed work=%s bytes=%d", self.id, outcome)
+
+    async def _write(self, do: Callable[[Transaction], Awaitable[None]]) -> None:
+        """One transaction under the claim. Raises `Lost`."""
+
+        async def work(transaction: Transaction) -> None:
+            await progress.hold(transaction, self.claim)
+            await do(transaction)
+
+        await self._context.database.write(work)
+
+    async def _patiently(self, do: Callable[[], Awaitable[T]]) -> T:
+        """Do what the database or the files' storage may refuse for a while, until the work is called off."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return await do()
+            except (Unavailable, FilesUnavailable) as problem:
+                log.warning(
+                    "event=ingestion_put_off work=%s seconds=%.2f problem=%r", self.id, pause, problem
+                )
+            with self._interrupts.allowed():
+                await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+class Files:
+    """Files in stores as work under leases (`leases.Kind`)."""
+
+    def __init__(self, context: Context, owner: str, readers: Readers) -> None:
+        self._context, self._owner, self._readers = context, owner, readers
+
+    async def due(self, rows: int, crowded: bool) -> list[str]:
+        if crowded:
+            return []
+        async with self._context.database.read() as transaction:
+            return await progress.due(transaction, self._context.now(), rows)
+
+    async def claim(self, id: str, until: int) -> Course | None:
+        async def work(transaction: Transaction) -> Ingestion | None:
+            return await progress.claim(transaction, id, self._owner, self._context.now(), until)
+
+        ingestion = await self._context.database.write(work)
+        if ingestion is None:
+            return None
+        log.info("event=ingestion_taken work=%s attempt=%d", id, ingestion.claim.attempt)
+        return Course(self._context, ingestion, self._readers)
+
+    async def renew(self, works: Sequence[Course], until: int) -> Collection[Course]:
+        async def work(transaction: Transaction) -> set[Claim]:
+            return await progress.renew(transaction, [one.claim for one in works], until)
+
+        lost = await self._context.database.write(work)
+        return [one for one in works if one.claim in lost]
+
+    async def release(self, work: Course) -> None:
+        async def give_back(transaction: Transaction) -> None:
+            await progress.release(transaction, work.claim, self._context.now())
+
+        await self._context.database.write(give_back)
+
+
+class Ingester:
+    """What makes files searchable in this process, from `start` to `stop`."""
+
+    def __init__(self, settings: Settings, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self._readers = Readers(settings.ingestion_memory, settings.ingestion_seconds)
+        self._leases: Leases[Course] | None = None
+
+    def start(self, context: Context) -> None:
+        """Begin, with what others have left."""
+        files = Files(context, os.urandom(8).hex(), self._readers)
+        workers = self._settings.ingestion_workers
+        self._leases = Leases(files, self._clock, self._settings.run_lease, workers)
+        self._leases.start()
+        context.database.listen(progress.CHANNEL, self._leases.wake)
+
+    async def stop(self) -> None:
+        """Return once nothing is worked any more; what was not finished is anybody's."""
+        if self._leases is not None:
+            await self._leases.stop(SECONDS_OF_GRACE)
+        await self._readers.close()

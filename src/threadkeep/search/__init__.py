@@ -1,0 +1,1 @@
+"""The words of files, found again: chunks, their index, and who searches in it."""

@@ -1,0 +1,169 @@
+"""What the other rooms may ask of the index: to take in a file's chunks, to forget them, to find them.
+
+A chunk belongs to one file in one store. It is found only while its row in `vector_store_files` says
+`completed`, so a file may be taken in over many transactions before that.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from threadkeep.context import Context
+from threadkeep.filters import Filter
+from threadkeep.providers.base import ModelFailure
+from threadkeep.search.fusion import fused
+from threadkeep.search.model import Chunk, Hit, Query, Ranker
+from threadkeep.search.words import asked_words, words_of
+from threadkeep.storage.chunks import Entry, Found, Scope
+from threadkeep.storage.database import Transaction
+
+__all__ = [
+    "Chunk",
+    "Hit",
+    "Vectors",
+    "add",
+    "answer",
+    "contents",
+    "put",
+    "remove",
+    "remove_store_some",
+    "search",
+    "vectors_of",
+]
+
+log = logging.getLogger(__name__)
+
+DEPTH = 100
+"""How many chunks of each ranking are fused."""
+Vectors = Sequence[Sequence[float]]
+"""One vector for each text, all of one length."""
+
+
+# ---------------------------------------------------------------- taking in
+
+
+async def put(
+    transaction: Transaction,
+    store_id: str,
+    file_id: str,
+    chunks: Sequence[Chunk],
+    vectors: Vectors | None,
+    model: str | None,
+) -> None:
+    """Take a file's chunks in, in place of those that are there."""
+    await remove(transaction, store_id, file_id)
+    await add(transaction, store_id, file_id, chunks, vectors, model)
+
+
+async def add(
+    transaction: Transaction,
+    store_id: str,
+    file_id: str,
+    chunks: Sequence[Chunk],
+    vectors: Vectors | None,
+    model: str | None,
+) -> None:
+    """Take more chunks of a file in: a large file is better added in parts, each in its own transaction,
+    after a `remove` of what an earlier attempt has left. `model` is where the vectors come from."""
+    vectors_or_none = vectors if vectors is not None else [None] * len(chunks)
+    entries = [
+        Entry(chunk.number, chunk.text, words_of(chunk.text), vector)
+        for chunk, vector in zip(chunks, vectors_or_none, strict=True)
+    ]
+    await transaction.chunks.add(store_id, file_id, entries, model)
+
+
+async def remove(transaction: Transaction, store_id: str, file_id: str) -> None:
+    """Forget a file's chunks."""
+    await transaction.chunks.remove(store_id, file_id)
+
+
+async def remove_store_some(transaction: Transaction, store_id: str, rows: int) -> bool:
+    """Forget at most `rows` chunks of a store; whether there may be more."""
+    return await transaction.chunks.remove_some(store_id, rows) == rows
+
+
+CONTENTS = """
+    SELECT text FROM chunks WHERE store_id = :store_id AND file_id = :file_id ORDER BY number
+"""
+
+
+async def contents(transaction: Transaction, store_id: str, file_id: str) -> list[str]:
+    """The texts of a file's chunks, in their order."""
+    rows = await transaction.all(CONTENTS, {"store_id": store_id, "file_id": file_id})
+    return [row[0] for row in rows]
+
+
+# ---------------------------------------------------------------- finding
+
+
+async def search(
+    context: Context,
+    store_ids: Sequence[str],
+    texts: Sequence[str],
+    vectors: Vectors | None,
+    limit: int,
+    filters: Filter | None = None,
+    threshold: float = 0.0,
+    ranker: Ranker = "auto",
+) -> list[Hit]:
+    """The best `limit` hits for any of the texts, the best first; without `vectors` (one for each text, by
+    the context's embedder) by their words alone. Expired and foreign stores are the caller's to refuse.
+
+    The ranker "none" fuses nothing where there are vectors: their cosines are the scores.
+    """
+    scope = Scope(store_ids, filters)
+    embedder = context.embedder
+    asked = [(vector, embedder.model) for vector in vectors] if vectors and embedder else []
+    words = [found for text in texts if (found := asked_words(text))]
+
+    async def work(transaction: Transaction) -> list[Hit]:
+        index = transaction.chunks
+        near = [await index.by_vector(scope, vector, model, DEPTH) for vector, model in asked]
+        if ranker == "none" and any(near):
+            best = by_cosine(near)
+        else:
+            rankings = near + [await index.by_words(scope, some, DEPTH) for some in words]
+            best = fused([[id for id, _ in ranking] for ranking in rankings if ranking])
+        return await hits(transaction, [pair for pair in best[:limit] if pair[1] >= threshold])
+
+    return await context.database.scan(work) if store_ids else []
+
+
+def by_cosine(rankings: Sequence[Sequence[Found]]) -> list[Found]:
+    """Each chunk with the best of its cosines, the best first; what points elsewhere has the score 0."""
+    best: dict[int, float] = {}
+    for id, cosine in (pair for ranking in rankings for pair in ranking):
+        best[id] = max(best.get(id, 0.0), min(cosine, 1.0))
+    return sorted(best.items(), key=lambda pair: (-pair[1], pair[0]))
+
+
+async def answer(context: Context, store_ids: Sequence[str], query: Query) -> list[Hit]:
+    """What a query finds. Words are enough where its vectors are not to be had."""
+    vectors = await vectors_of(context, query.texts)
+    return await search(
+        context, store_ids, query.texts, vectors, query.limit, query.filter, query.threshold, query.ranker
+    )
+
+
+async def hits(transaction: Transaction, best: Sequence[tuple[int, float]]) -> list[Hit]:
+    """Chunks with what is shown of them; one that is gone by now is left out."""
+    found = {row[0]: row for row in await transaction.chunks.rows([id for id, _ in best])}
+    return [hit_of(found[id], score) for id, score in best if id in found]
+
+
+def hit_of(row: tuple[Any, ...], score: float) -> Hit:
+    return Hit(row[1], row[2], score, msgspec.json.decode(row[3]), [row[4]])
+
+
+async def vectors_of(context: Context, texts: Sequence[str]) -> Vectors | None:
+    """The vectors of queries. None without an embedder, and where it fails: words are better than nothing."""
+    if context.embedder is None:
+        return None
+    try:
+        return await context.embedder.embed(texts)
+    except ModelFailure as problem:
+        log.warning("event=query_not_embedded problem=%r", problem)
+        return None

@@ -1,0 +1,60 @@
+"""Text as the words that the index holds: the same on every database and for every language.
+
+Case and accents are folded. Writing without spaces (Chinese, Japanese, Thai, ...) is cut into its characters
+and pairs of them, since only a dictionary could tell its words. Of names as programs have them
+(`max_num_results`, `maxNumResults`) the parts are words too. Words are not reduced to stems.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+LONGEST_WORD = 64
+"""Of what is longer, such as encoded bytes, the beginning."""
+MOST_ASKED = 64
+"""How many different words of a query are looked up."""
+
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)
+_MARKS = "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff"
+"""Vowels and signs inside words of some scripts, which are not letters to Python."""
+WORD = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}{_MARKS}](?:[^\W{_UNSPACED}]|[{_MARKS}])*")
+UNSPACED = re.compile(f"[{_UNSPACED}]")
+ACCENTS = re.compile("[\u0300-\u036f]")
+PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\x00-\x7f]+")
+COMPOUND = re.compile(r"_|[a-z][A-Z]|[A-Z]{2}[a-z]")
+
+
+def folded(text: str) -> str:
+    """Text without accents, wide forms and ligatures; its case is left."""
+    if text.isascii():
+        return text
+    apart = unicodedata.normalize("NFKD", text)
+    return unicodedata.normalize("NFKC", ACCENTS.sub("", apart))
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, in order, as often as they are there."""
+    return [word for found in WORD.findall(folded(text)) for word in forms(found, whole=True)]
+
+
+def asked_words(text: str) -> list[str]:
+    """The different words that a query looks up."""
+    found = (word for found in WORD.findall(folded(text)) for word in forms(found, whole=False))
+    return list(dict.fromkeys(found))[:MOST_ASKED]
+
+
+def forms(found: str, *, whole: bool) -> Iterator[str]:
+    """A run of letters as words; `whole` where single characters and compounds count beside their parts."""
+    if UNSPACED.match(found):
+        if whole or len(found) == 1:
+            yield from found
+        yield from (found[at : at + 2] for at in range(len(found) - 1))
+        return
+    word = found.casefold()[:LONGEST_WORD]
+    if word.strip("_"):
+        yield word
+    if COMPOUND.search(found):
+        yield from (part.casefold()[:LONGEST_WORD] for part in PARTS.findall(found) if part != found)

@@ -1,0 +1,245 @@
+"""The index of chunks on PostgreSQL: a GIN index for words, and pgvector with HNSW for vectors.
+
+BM25 is computed here, since the server's own ranking does not know how rare a word is. The stores are words
+of the index too, so that what others have stored costs nothing. Vectors are searched exactly where few are
+to be compared, which is nearly always; HNSW is for more, and for the lengths that have an index.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from threadkeep.filters import Comparison, Filter
+from threadkeep.storage.chunks import Entry, Found, Scope
+
+if TYPE_CHECKING:
+    from threadkeep.storage.database import Params, Transaction
+
+INDEXED = (256, 384, 512, 768, 1024, 1536, 2560, 3072)
+"""The lengths of vectors that have an HNSW index, as the schema makes them."""
+LARGEST_EXACT = 20_000
+"""How many vectors are compared one by one."""
+TABLE = "chunk_vectors"
+
+INSERT = """
+    INSERT INTO chunks (store_id, file_id, number, text, length, words)
+    SELECT :store_id, :file_id, one.number, one.body, one.length, CAST(one.words AS TSVECTOR)
+    FROM unnest(
+        CAST(:numbers AS BIGINT[]), CAST(:texts AS TEXT[]), CAST(:lengths AS BIGINT[]), CAST(:words AS TEXT[])
+    ) AS one (number, body, length, words)
+"""
+INSERT_VECTORS = """
+    INSERT INTO chunk_vectors (id, store_id, file_id, model, vector)
+    SELECT c.id, c.store_id, c.file_id, :model, CAST(one.vector AS HALFVEC)
+    FROM unnest(CAST(:numbers AS BIGINT[]), CAST(:vectors AS TEXT[])) AS one (number, vector)
+    JOIN chunks c ON c.store_id = :store_id AND c.file_id = :file_id AND c.number = one.number
+"""
+# A vector goes with its chunk, by its foreign key.
+DELETE = "DELETE FROM chunks WHERE store_id = :store_id AND file_id = :file_id"
+DELETE_SOME = """
+    DELETE FROM chunks WHERE id IN (
+        SELECT id FROM chunks WHERE store_id = :store_id ORDER BY file_id, number LIMIT :rows
+    ) RETURNING id
+"""
+CONDITION = """
+    f.status = 'completed' AND (CAST(:filter AS TEXT) IS NULL
+        OR CAST(replace(f.attributes, '\\u0000', '\\ufffd') AS JSONB) @@ CAST(CAST(:filter AS TEXT) AS JSONPATH))
+"""
+OF_STORES = "= ANY(CAST(:stores AS TEXT[]))"
+BY_WORDS = f"""
+    WITH asked AS MATERIALIZED (
+        SELECT one.word, one.query
+        FROM unnest(CAST(:words AS TEXT[]), CAST(:queries AS TEXT[])) AS one (word, query)
+    ), whole AS MATERIALIZED (
+        SELECT count(*) AS chunks FROM chunks WHERE store_id {OF_STORES}
+    ), found AS MATERIALIZED (
+        SELECT asked.word, held.ids,
+            ln(1 + (whole.chunks - cardinality(held.ids) + 0.5) / (cardinality(held.ids) + 0.5)) AS weight
+        FROM asked CROSS JOIN whole CROSS JOIN LATERAL (
+            SELECT array_agg(c.id) AS ids FROM chunks c
+            JOIN vector_store_files f ON f.store_id = c.store_id AND f.file_id = c.file_id
+            WHERE c.words @@ CAST(asked.query AS TSQUERY) AND c.store_id {OF_STORES} AND {CONDITION}
+        ) held WHERE held.ids IS NOT NULL
+    ), best AS MATERIALIZED (
+        SELECT c.id, c.length, c.words FROM (
+            SELECT each.id, sum(each.weight) AS weight
+            FROM (SELECT unnest(ids) AS id, weight FROM found) each
+            GROUP BY each.id ORDER BY 2 DESC, 1 LIMIT :candidates
+        ) heaviest JOIN chunks c ON c.id = heaviest.id
+    ), usual AS MATERIALIZED (
+        SELECT avg(length) AS length FROM best
+    )
+    SELECT best.id, CAST(sum(
+        found.weight * held.times * 2.2 / (held.times + 1.2 * (0.25 + 0.75 * best.length / usual.length))
+    ) AS DOUBLE PRECISION) AS score
+    FROM best CROSS JOIN usual CROSS JOIN LATERAL (
+        SELECT one.lexeme, cardinality(one.positions) AS times FROM unnest(best.words) AS one
+        WHERE one.lexeme = ANY(CAST(:words AS TEXT[]))
+    ) held JOIN found ON found.word = held.lexeme
+    GROUP BY best.id ORDER BY 2 DESC, 1 LIMIT :limit
+"""
+MANY = f"""
+    SELECT count(*) FROM (
+        SELECT 1 FROM vector_store_files f
+        JOIN chunk_vectors v ON v.store_id = f.store_id AND v.file_id = f.file_id
+        WHERE f.store_id {OF_STORES} AND {CONDITION} LIMIT :most
+    ) some
+"""
+ASKED = "CAST(CAST(:vector AS TEXT) AS HALFVEC)"
+EXACT = f"""
+    WITH near AS MATERIALIZED (
+        SELECT v.id, v.vector <=> {ASKED} AS distance
+        FROM vector_store_files f JOIN chunk_vectors v ON v.store_id = f.store_id AND v.file_id = f.file_id
+        WHERE f.store_id {OF_STORES} AND {CONDITION}
+            AND v.model = :model AND vector_dims(v.vector) = CAST(:dimensions AS BIGINT)
+    )
+    SELECT id, 1 - distance FROM near ORDER BY distance, id LIMIT :limit
+"""
+# Written so that only the HNSW index can give the order: it is walked until enough have passed.
+NEAREST = f"""
+    WITH near AS MATERIALIZED (
+        SELECT v.id, CAST(v.vector AS HALFVEC({{dimensions}})) <=> {ASKED} AS distance FROM chunk_vectors v
+        WHERE vector_dims(v.vector) = {{dimensions}} AND v.model = :model
+            AND v.store_id || '' {OF_STORES} AND EXISTS (
+                SELECT 1 FROM vector_store_files f
+                WHERE f.store_id = v.store_id AND f.file_id = v.file_id AND {CONDITION} OFFSET 0
+            )
+        ORDER BY CAST(v.vector AS HALFVEC({{dimensions}})) <=> {ASKED} LIMIT :limit
+    )
+    SELECT id, 1 - distance FROM near ORDER BY distance, id
+"""
+ROWS = """
+    SELECT c.id, c.file_id, o.filename, f.attributes, c.text
+    FROM chunks c JOIN vector_store_files f ON f.store_id = c.store_id AND f.file_id = c.file_id
+    JOIN files o ON o.id = c.file_id
+    WHERE c.id = ANY(CAST(:ids AS BIGINT[]))
+    ORDER BY c.id
+"""
+
+
+class PostgresChunks:
+    """The `ChunkIndex` of one transaction."""
+
+    def __init__(self, transaction: "Transaction") -> None:
+        self._transaction = transaction
+
+    async def add(self, store_id: str, file_id: str, entries: Sequence[Entry], model: str | None) -> None:
+        rows: Params = {
+            "store_id": store_id,
+            "file_id": file_id,
+            "numbers": [one.number for one in entries],
+            "texts": [one.text for one in entries],
+            "lengths": [len(one.words) for one in entries],
+            "words": [tsvector([*one.words, store_id]) for one in entries],
+        }
+        await self._transaction.run(INSERT, rows)
+        with_vectors = [(one.number, text_of(one.vector)) for one in entries if one.vector is not None]
+        if with_vectors and await self._transaction.has_table(TABLE):
+            vectors: Params = {
+                "store_id": store_id,
+                "file_id": file_id,
+                "model": model,
+                "numbers": [number for number, _ in with_vectors],
+                "vectors": [text for _, text in with_vectors],
+            }
+            await self._transaction.run(INSERT_VECTORS, vectors)
+
+    async def remove(self, store_id: str, file_id: str) -> None:
+        await self._transaction.run(DELETE, {"store_id": store_id, "file_id": file_id})
+
+    async def remove_some(self, store_id: str, rows: int) -> int:
+        return len(await self._transaction.all(DELETE_SOME, {"store_id": store_id, "rows": rows}))
+
+    async def by_words(self, scope: Scope, words: Sequence[str], limit: int) -> list[Found]:
+        stores = " | ".join(f"'{id}'" for id in scope.store_ids)
+        params: Params = {
+            **params_of(scope),
+            "words": [*words],
+            "queries": [f"'{word}' & ({stores})" for word in words],
+            "candidates": 2 * limit,
+            "limit": limit,
+        }
+        return found_of(await self._transaction.all(BY_WORDS, params))
+
+    async def by_vector(self, scope: Scope, vector: Sequence[float], model: str, limit: int) -> list[Found]:
+        if not await self._transaction.has_table(TABLE):
+            return []
+        params: Params = {**params_of(scope), "vector": text_of(vector), "model": model, "limit": limit}
+        if len(vector) in INDEXED and await self._are_many(scope):
+            sql = NEAREST.format(dimensions=len(vector))
+            found = found_of(await self._transaction.all(sql, params))
+            if len(found) == limit:
+                return found
+        params = {**params, "dimensions": len(vector)}
+        return found_of(await self._transaction.all(EXACT, params))
+
+    async def _are_many(self, scope: Scope) -> bool:
+        row = await self._transaction.one(MANY, {**params_of(scope), "most": LARGEST_EXACT + 1})
+        return row is not None and row[0] > LARGEST_EXACT
+
+    async def rows(self, ids: Sequence[int]) -> list[tuple[Any, ...]]:
+        return await self._transaction.all(ROWS, {"ids": [*ids]})
+
+
+def found_of(rows: Sequence[tuple[Any, ...]]) -> list[Found]:
+    """A vector of nothing but zeros has no direction, and is as far away as can be."""
+    return [(id, -1.0 if math.isnan(score) else float(score)) for id, score in rows]
+
+
+def params_of(scope: Scope) -> "dict[str, Any]":
+    path = jsonpath(scope.filter) if scope.filter else None
+    return {"stores": [*scope.store_ids], "filter": path}
+
+
+MOST_POSITIONS = 255
+
+
+def tsvector(words: Sequence[str]) -> str:
+    """Words as the text of a tsvector that says how often each is there. Words hold no quotes."""
+    times: dict[str, int] = {}
+    for word in words:
+        times[word] = times.get(word, 0) + 1
+    return " ".join(f"'{word}':{PLACES[min(many, MOST_POSITIONS)]}" for word, many in times.items())
+
+
+PLACES = [",".join(map(str, range(1, many + 1))) for many in range(MOST_POSITIONS + 1)]
+
+
+def text_of(vector: Sequence[float]) -> str:
+    """A vector as pgvector reads it, of length one: halves reach no further than 65,504."""
+    length = math.hypot(*vector) or 1.0
+    return f"[{','.join([repr(one / length) for one in vector])}]"
+
+
+OPERATORS = {
+    "eq": "==",
+    "ne": "==",
+    "in": "==",
+    "nin": "==",
+    "gt": ">",
+    "gte": ">=",
+    "lt": "<",
+    "lte": "<=",
+}
+NEVER = "(1 == 0)"
+
+
+def jsonpath(filter: Filter) -> str:
+    """A filter as a predicate on a file's attributes. What is of different types is never compared: there the
+    predicate is unknown, which counts as false."""
+    if not isinstance(filter, Comparison):
+        sign = " && " if filter.type == "and" else " || "
+        return f"({sign.join(jsonpath(one) for one in filter.filters)})"
+    operator = OPERATORS[filter.type]
+    values = filter.values
+    if operator != "==":
+        values = [one for one in values if not isinstance(one, bool)]
+    key = quoted(filter.key)
+    either = " || ".join(f"($.{key} {operator} {quoted(one)})" for one in values) or NEVER
+    return f"(!({either}) || (({either}) is unknown))" if filter.type in ("ne", "nin") else f"({either})"
+
+
+def quoted(value: object) -> str:
+    """A value as JSON, and as a path has it. No text on PostgreSQL holds U+0000."""
+    return json.dumps(value).replace("\\u0000", "\\ufffd")

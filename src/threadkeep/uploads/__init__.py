@@ -1,0 +1,1 @@
+"""Uploads: large files that arrive in parts."""

@@ -1,0 +1,1 @@
+"""Vector stores: files that can be searched."""

@@ -1,0 +1,372 @@
+"""Rows of the files in vector stores: each says how far its file is, and is the job of making it searchable.
+
+Locks are taken in the order that `vector_stores.store` names.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from threadkeep.errors import NoSuchStoreFile, NotFound
+from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
+from threadkeep.storage.database import Params, Row, Transaction, Value
+from threadkeep.vector_stores.model import (
+    Attributes,
+    Change,
+    Chunking,
+    FileStatus,
+    LastError,
+    NewFile,
+    StaticChunking,
+    VectorStoreFile,
+    attributes_of,
+    moved,
+    text_of,
+)
+
+CHANNEL = "threadkeep_ingestion"
+"""Woken when there is a file to be made searchable."""
+
+# ---------------------------------------------------------------- files in stores
+
+_FILE = """
+    file_id, store_id, created_at, status, usage_bytes, last_error, max_tokens, overlap_tokens, attributes
+"""
+last_error_of = msgspec.json.Decoder(LastError).decode
+
+
+def file_of(row: Row) -> VectorStoreFile:
+    return VectorStoreFile(
+        id=row[0],
+        usage_bytes=row[4],
+        created_at=row[2],
+        vector_store_id=row[1],
+        status=row[3],
+        last_error=None if row[5] is None else last_error_of(row[5]),
+        chunking_strategy=StaticChunking(Chunking(row[6], row[7])),
+        attributes=attributes_of(row[8]),
+    )
+
+
+_OF_PROJECT = """
+    store_id = (SELECT id FROM vector_stores WHERE id = :store_id AND project_id = :project_id)
+"""
+STORE_IS_THERE = "SELECT 1 FROM vector_stores WHERE id = :store_id AND project_id = :project_id"
+GET_FILE = f"SELECT {_FILE} FROM vector_store_files WHERE {_OF_PROJECT} AND file_id = :file_id"
+
+
+async def get(transaction: Transaction, project_id: str, store_id: str, file_id: str) -> VectorStoreFile:
+    """One file in a store. Raises `NotFound` for the store, `NoSuchStoreFile`."""
+    row = await transaction.one(
+        GET_FILE, {"store_id": store_id, "file_id": file_id, "project_id": project_id}
+    )
+    if row is None:
+        await require_store(transaction, project_id, store_id)
+        raise NoSuchStoreFile(file_id, store_id)
+    return file_of(row)
+
+
+async def require_store(transaction: Transaction, project_id: str, store_id: str) -> None:
+    """Raises `NotFound` where the project has no such store."""
+    if await transaction.one(STORE_IS_THERE, {"store_id": store_id, "project_id": project_id}) is None:
+        raise NotFound("vector store", store_id)
+
+
+SET_ATTRIBUTES = f"""
+    UPDATE vector_store_files SET attributes = :attributes WHERE {_OF_PROJECT} AND file_id = :file_id
+    RETURNING {_FILE}
+"""
+
+
+async def set_attributes(
+    transaction: Transaction, project_id: str, store_id: str, file_id: str, attributes: Attributes
+) -> VectorStoreFile:
+    """Give a file these attributes and no others. Raises `NotFound` for the store, `NoSuchStoreFile`."""
+    params: Params = {
+        "store_id": store_id,
+        "file_id": file_id,
+        "project_id": project_id,
+        "attributes": text_of(attributes),
+    }
+    row = await transaction.one(SET_ATTRIBUTES, params)
+    if row is None:
+        await require_store(transaction, project_id, store_id)
+        raise NoSuchStoreFile(file_id, store_id)
+    return file_of(row)
+
+
+PLACE = """
+    SELECT position, 0 AS is_gone FROM vector_store_files WHERE store_id = :store_id AND file_id = :file_id
+    UNION ALL
+    SELECT position, 1 AS is_gone FROM tombstones WHERE parent_id = :store_id AND id = :file_id
+    ORDER BY is_gone
+"""
+
+
+async def place(transaction: Transaction, store_id: str, cursor: str | None) -> int | None:
+    """Where a file stands in a store, or stood. Raises `NoSuchStoreFile`."""
+    if cursor is None:
+        return None
+    row = await transaction.one(PLACE, {"store_id": store_id, "file_id": cursor})
+    if row is None:
+        raise NoSuchStoreFile(cursor, store_id)
+    position: int = row[0]
+    return position
+
+
+class Listing(Struct, frozen=True):
+    """Whose files are to be listed: a store's, of which only those of a batch or in a status."""
+
+    store_id: str
+    batch_id: str | None = None
+    status: str | None = None
+
+
+async def page(transaction: Transaction, listing: Listing, query: PageQuery) -> Page[VectorStoreFile]:
+    """One page of the files in a store that is the caller's. Raises `NoSuchStoreFile` for a cursor."""
+    after = await place(transaction, listing.store_id, query.after)
+    before = await place(transaction, listing.store_id, query.before)
+    low, high = between(query, after, before, FIRST, LAST)
+    params: dict[str, Value | list[Value]] = {
+        "store_id": listing.store_id,
+        "low": low,
+        "high": high,
+        "rows": query.limit + 1,
+    }
+    conditions = ["store_id = :store_id", "position > :low", "position < :high"]
+    if listing.batch_id is not None:
+        conditions.append("batch_id = :batch_id")
+        params["batch_id"] = listing.batch_id
+    if listing.status is not None:
+        conditions.append("status = :status")
+        params["status"] = listing.status
+    order = "position DESC, file_id" if query.walks_down else "position, file_id"
+    where = " AND ".join(conditions)
+    sql = f"SELECT {_FILE} FROM vector_store_files WHERE {where} ORDER BY {order} LIMIT :rows"
+    return cut(query, [file_of(row) for row in await transaction.all(sql, params)], lambda file: file.id)
+
+
+# ---------------------------------------------------------------- files that come
+
+MOST_AT_ONCE = 50
+"""Files that one statement names. Where there are fewer, the last one is named again, so that there are two
+texts to prepare."""
+
+
+class Known(Struct, frozen=True):
+    """A file that was in a store already, its row locked."""
+
+    file_id: str
+    batch_id: str | None
+    status: FileStatus
+    usage_bytes: int
+    chunking: Chunking
+
+
+def lock_files_text(number: int) -> str:
+    names = ", ".join(f":id{index}" for index in range(number))
+    return f"""
+        UPDATE vector_store_files SET attempt = attempt WHERE store_id = :store_id AND file_id IN ({names})
+        RETURNING file_id, batch_id, status, usage_bytes, max_tokens, overlap_tokens
+    """
+
+
+def insert_files_text(number: int) -> str:
+    rows = ",\n".join(
+        f"(:store_id, :file_id{n}, :project_id, :position{n}, :batch_id, :now, 'in_progress', 0, "
+        f":max_tokens{n}, :overlap_tokens{n}, :attributes{n}, 0, :now)"
+        for n in range(number)
+    )
+    return f"""
+        INSERT INTO vector_store_files (
+            store_id, file_id, project_id, position, batch_id, created_at, status, usage_bytes,
+            max_tokens, overlap_tokens, attributes, attempt, due_at
+        ) VALUES {rows}
+        ON CONFLICT DO NOTHING RETURNING file_id
+    """
+
+
+LOCK_FILES = {number: lock_files_text(number) for number in (1, MOST_AT_ONCE)}
+INSERT_FILES = {number: insert_files_text(number) for number in (1, MOST_AT_ONCE)}
+
+
+def portions(count: int) -> Iterator[list[int]]:
+    """Indices below `count`, as many at a time as one statement names."""
+    for start in range(0, count, MOST_AT_ONCE):
+        end = min(start + MOST_AT_ONCE, count)
+        width = 1 if end - start == 1 else MOST_AT_ONCE
+        yield [min(start + index, end - 1) for index in range(width)]
+
+
+async def lock(transaction: Transaction, store_id: str, file_ids: Sequence[str]) -> list[Known]:
+    """Those of these files that are in a store, locked."""
+    ids = sorted(file_ids)
+    found: list[Known] = []
+    for indices in portions(len(ids)):
+        named = {f"id{n}": ids[index] for n, index in enumerate(indices)}
+        params: Params = {"store_id": store_id, **named}
+        rows = await transaction.all(LOCK_FILES[len(indices)], params)
+        found.extend(Known(row[0], row[1], row[2], row[3], Chunking(row[4], row[5])) for row in rows)
+    return found
+
+
+class Place(Struct, frozen=True):
+    """Where files are put: behind which position of a store, with which batch, when."""
+
+    store_id: str
+    project_id: str
+    batch_id: str | None
+    last_position: int
+    now: int
+
+
+async def insert(transaction: Transaction, where: Place, files: Sequence[NewFile]) -> set[str]:
+    """Put files into a store; the ids of those that were not there before."""
+    added: set[str] = set()
+    for indices in portions(len(files)):
+        params: dict[str, Value | list[Value]] = {
+            "store_id": where.store_id,
+            "project_id": where.project_id,
+            "batch_id": where.batch_id,
+            "now": where.now,
+        }
+        for n, index in enumerate(indices):
+            file = files[index]
+            params[f"file_id{n}"] = file.file_id
+            params[f"position{n}"] = where.last_position + 1 + index
+            params[f"max_tokens{n}"] = file.chunking.max_chunk_size_tokens
+            params[f"overlap_tokens{n}"] = file.chunking.chunk_overlap_tokens
+            params[f"attributes{n}"] = text_of(file.attributes or {})
+        added.update(row[0] for row in await transaction.all(INSERT_FILES[len(indices)], params))
+    return added
+
+
+REJOIN = """
+    UPDATE vector_store_files SET batch_id = COALESCE(CAST(:batch_id AS TEXT), batch_id),
+        attributes = COALESCE(CAST(:attributes AS TEXT), attributes)
+    WHERE store_id = :store_id AND file_id = :file_id
+"""
+BEGIN_ANEW = """
+    UPDATE vector_store_files
+    SET batch_id = COALESCE(CAST(:batch_id AS TEXT), batch_id),
+        attributes = COALESCE(CAST(:attributes AS TEXT), attributes), status = 'in_progress', usage_bytes = 0,
+        last_error = NULL, max_tokens = :max_tokens, overlap_tokens = :overlap_tokens, created_at = :now,
+        owner = NULL, due_at = :now
+    WHERE store_id = :store_id AND file_id = :file_id
+"""
+
+
+async def rejoin(transaction: Transaction, where: Place, file: NewFile) -> None:
+    """A locked file that is in the store already comes again, and needs no work for it."""
+    params: Params = {
+        "store_id": where.store_id,
+        "file_id": file.file_id,
+        "batch_id": where.batch_id,
+        "attributes": None if file.attributes is None else text_of(file.attributes),
+    }
+    await transaction.run(REJOIN, params)
+
+
+async def begin_anew(transaction: Transaction, where: Place, file: NewFile) -> None:
+    """A locked file that is in the store already is made searchable once more."""
+    params: Params = {
+        "store_id": where.store_id,
+        "file_id": file.file_id,
+        "batch_id": where.batch_id,
+        "attributes": None if file.attributes is None else text_of(file.attributes),
+        "max_tokens": file.chunking.max_chunk_size_tokens,
+        "overlap_tokens": file.chunking.chunk_overlap_tokens,
+        "now": where.now,
+    }
+    await transaction.run(BEGIN_ANEW, params)
+
+
+# ---------------------------------------------------------------- files that go
+
+
+class Gone(Struct, frozen=True):
+    """A file's row in a store that was removed."""
+
+    store_id: str
+    file_id: str
+    position: int
+    batch_id: str
+    status: FileStatus
+    usage_bytes: int
+
+    def change(self) -> Change:
+        return moved(self.status, None, -self.usage_bytes)
+
+
+_GONE = "store_id, file_id, position, COALESCE(batch_id, ''), status, usage_bytes"
+REMOVE = f"""
+    DELETE FROM vector_store_files WHERE store_id = :store_id AND file_id = :file_id RETURNING {_GONE}
+"""
+REMOVE_EVERYWHERE = f"DELETE FROM vector_store_files WHERE file_id = :file_id RETURNING {_GONE}"
+BURY_FILE = """
+    INSERT INTO tombstones (id, parent_id, position) VALUES (:file_id, :store_id, :position)
+    ON CONFLICT (parent_id, id) DO UPDATE SET position = excluded.position
+"""
+
+
+async def remove(transaction: Transaction, store_id: str, file_id: str) -> Gone:
+    """Take a file's row from a store that is the caller's. Raises `NoSuchStoreFile`."""
+    row = await transaction.one(REMOVE, {"store_id": store_id, "file_id": file_id})
+    if row is None:
+        raise NoSuchStoreFile(file_id, store_id)
+    return Gone(*row)
+
+
+async def remove_everywhere(transaction: Transaction, file_id: str) -> list[Gone]:
+    """Take a file's rows from every store, in the order of these."""
+    rows = await transaction.all(REMOVE_EVERYWHERE, {"file_id": file_id})
+    return [Gone(*row) for row in sorted(rows)]
+
+
+async def bury(transaction: Transaction, gone: Gone) -> None:
+    """Leave a removed file's place for cursors."""
+    params: Params = {"file_id": gone.file_id, "store_id": gone.store_id, "position": gone.position}
+    await transaction.run(BURY_FILE, params)
+
+
+# ---------------------------------------------------------------- files that are left alone
+
+CANCEL_FILES = """
+    UPDATE vector_store_files SET status = 'cancelled', owner = NULL, due_at = NULL
+    WHERE batch_id = :batch_id AND status = 'in_progress'
+    RETURNING file_id
+"""
+CANCEL_SOME = """
+    UPDATE vector_store_files SET status = 'cancelled', owner = NULL, due_at = NULL
+    WHERE store_id = :store_id AND status = 'in_progress' AND file_id IN (
+        SELECT file_id FROM vector_store_files WHERE store_id = :store_id AND status = 'in_progress'
+        ORDER BY file_id LIMIT :rows
+    )
+    RETURNING COALESCE(batch_id, '')
+"""
+
+
+async def cancel(transaction: Transaction, batch_id: str) -> int:
+    """Cancel what is in progress of a batch; how many files that were."""
+    return len(await transaction.all(CANCEL_FILES, {"batch_id": batch_id}))
+
+
+async def cancel_some(transaction: Transaction, store_id: str, rows: int) -> list[str]:
+    """Cancel files in progress of a store; the batch of each, '' for none."""
+    found = await transaction.all(CANCEL_SOME, {"store_id": store_id, "rows": rows})
+    return [row[0] for row in found]
+
+
+DELETE_SOME = """
+    DELETE FROM vector_store_files WHERE store_id = :store_id AND file_id IN (
+        SELECT file_id FROM vector_store_files WHERE store_id = :store_id ORDER BY file_id LIMIT :rows
+    )
+    RETURNING file_id
+"""
+
+
+async def delete_some(transaction: Transaction, store_id: str, rows: int) -> bool:
+    """Remove files' rows of a store that is gone; whether there were any. Without its row nobody writes a
+    chunk of a file any more."""
+    return bool(await transaction.all(DELETE_SOME, {"store_id": store_id, "rows": rows}))

@@ -1,0 +1,166 @@
+"""The process that reads files: it ends where a file would take the server with it."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+
+import pytest
+
+from tests.ingestion.files import endless_pdf, packed_docx
+from threadkeep.ingestion.model import Failure, Task
+from threadkeep.ingestion.reader import FILES_A_PROCESS, Crashed, Reader, Readers
+
+pytestmark = pytest.mark.anyio
+MEMORY = 256 * 1024 * 1024
+
+
+@pytest.fixture
+async def reader() -> AsyncIterator[Reader]:
+    one = Reader(MEMORY, 60)
+    yield one
+    await one.close()
+
+
+async def blocks(content: bytes) -> AsyncIterator[bytes]:
+    for start in range(0, len(content), 100_000):
+        yield content[start : start + 100_000]
+
+
+async def read(reader: Reader, filename: str, content: bytes, overlap: int = 400) -> list[str]:
+    task = Task(filename, len(content), 800, overlap)
+    async with aclosing(reader.read(task, blocks(content))) as answers:
+        return [text async for texts in answers for text in texts]
+
+
+async def refused(reader: Reader, filename: str, content: bytes) -> str:
+    with pytest.raises(Failure) as failed:
+        await read(reader, filename, content)
+    assert failed.value.code == "invalid_file"
+    return failed.value.message
+
+
+def process_of(reader: Reader) -> int:
+    assert reader._process
+    return reader._process.pid
+
+
+@pytest.mark.promise("ingestion.limits")
+async def test_one_process_reads_many_files(reader):
+    assert await read(reader, "a.txt", b"Hello.") == ["Hello."]
+    process = process_of(reader)
+    assert await refused(reader, "a.pdf", b"no") == "The file is not a PDF, though its name says so."
+    large = b"Each word of it.\n" * 50_000
+    assert "".join(await read(reader, "a.md", large, 0)).encode() == large
+    assert process_of(reader) == process
+
+
+@pytest.mark.promise("ingestion.limits")
+async def test_a_process_is_replaced_after_many_files(reader):
+    await read(reader, "a.txt", b"Hello.")
+    process = process_of(reader)
+    reader._files = FILES_A_PROCESS
+    assert await read(reader, "a.txt", b"Hello.") == ["Hello."]
+    assert process_of(reader) != process
+
+
+@pytest.mark.promise("ingestion.limits")
+async def test_a_file_that_takes_too_long_fails_alone():
+    reader = Reader(MEMORY, 2)
+    try:
+        assert await refused(reader, "a.pdf", endless_pdf()) == "The file could not be read within 2 seconds."
+        assert await read(reader, "a.txt", b"Hello.") == ["Hello."]
+    finally:
+        await reader.close()
+
+
+NO_MEMORY = "The file needs more memory than a file may take to be read."
+
+
+@pytest.mark.promise("ingestion.limits")
+async def test_a_file_that_needs_too_much_memory_fails_alone(reader):
+    content = packed_docx([b"<d/>"], relations="<d>" + "<R Id='x'/>" * 1_000_000 + "</d>")
+    assert await refused(reader, "a.docx", content) == NO_MEMORY
+    assert await read(reader, "a.txt", b"Hello.") == ["Hello."]
+
+
+BOMBS = {
+    "zeros.docx": packed_docx([b"<d>", *[b" " * 1_000_000] * 300, b"</d>"]),
+    "attribute.docx": packed_docx([b"<d a='", *[b"x" * 1_000_000] * 300, b"'/>"]),
+    "nested.docx": packed_docx([b"<d>" * 1_000_000] * 3),
+    "nested.html": b"<div>" * 1_000_000,
+    "attribute.html": b"<a href='" + b"x" * 30_000_000,
+    "comment.html": b"<!--" + b"x" * 30_000_000,
+}
+
+
+@pytest.mark.promise("ingestion.limits")
+@pytest.mark.parametrize("filename", BOMBS)
+async def test_a_bomb_fails_alone(reader, filename):
+    assert await refused(reader, filename, BOMBS[filename])
+    assert await read(reader, "a.txt", b"Hello.") == ["Hello."]
+
+
+@pytest.mark.promise("ingestion.limits")
+async def test_deep_json_is_text_like_any_other(reader):
+    assert "".join(await read(reader, "a.json", b"[" * 300_000, 0)) == "[" * 300_000
+
+
+@pytest.mark.promise("ingestion.reader-killed")
+async def test_a_process_that_is_killed_is_replaced(reader):
+    await read(reader, "a.txt", b"Hello.")
+    os.kill(process_of(reader), signal.SIGKILL)
+    with pytest.raises(Crashed):
+        await read(reader, "a.txt", b"Hello." * 1000)
+    assert await read(reader, "a.txt", b"Hello.") == ["Hello."]
+
+
+@pytest.mark.promise("ingestion.limits")
+async def test_whoever_leaves_before_the_end_has_the_process_killed(reader):
+    content = b"Each word of it.\n" * 200_000
+    async with aclosing(reader.read(Task("a.txt", len(content), 800, 400), blocks(content))) as answers:
+        await anext(answers)
+        process = process_of(reader)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+
+
+@pytest.mark.promise("ingestion.limits")
+async def test_bytes_that_fail_to_arrive_are_no_file(reader):
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"Hello"
+        raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        async for _ in reader.read(Task("a.txt", 10, 800, 400), broken()):
+            pass
+    assert await read(reader, "a.txt", b"Hello.") == ["Hello."]
+
+
+@pytest.mark.promise("ingestion.secrets")
+async def test_the_process_gets_no_secrets(reader, monkeypatch):
+    monkeypatch.setenv("THREADKEEP_API_KEY", "sk-secret")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    await read(reader, "a.txt", b"Hello.")
+    assert "sk-secret" not in variables_of(process_of(reader))
+
+
+def variables_of(process: int) -> str:
+    return subprocess.run(
+        ["ps", "eww", "-p", str(process)], capture_output=True, text=True, check=True
+    ).stdout
+
+
+async def test_idle_processes_end(monkeypatch):
+    monkeypatch.setattr("threadkeep.ingestion.reader.SECONDS_IDLE", 0.0)
+    readers = Readers(MEMORY, 60)
+    reader = readers.take()
+    await read(reader, "a.txt", b"Hello.")
+    process = reader._process
+    assert process
+    readers.give_back(reader)
+    async with asyncio.timeout(10):
+        await process.wait()
+    await readers.close()

@@ -1,0 +1,448 @@
+"""Files on their way into a store, on each kind of database, in the hands of servers that may die."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.ingestion.files import docx_of, pdf_of
+from tests.support.clock import SetClock
+from tests.support.house import database_url
+from tests.support.waiting import BETWEEN_LOOKS
+from threadkeep.app import open_context
+from threadkeep.clock import system_clock
+from threadkeep.context import Context
+from threadkeep.engine.leases import set_within
+from threadkeep.errors import FilesUnavailable, Unavailable
+from threadkeep.files import actions as files
+from threadkeep.files.model import Upload, blob_key
+from threadkeep.ids import id_maker
+from threadkeep.ingestion.worker import Ingester
+from threadkeep.providers.base import ModelFailure
+from threadkeep.search import base as search
+from threadkeep.settings import Settings
+from threadkeep.storage.database import Transaction
+from threadkeep.vector_stores import actions, store
+from threadkeep.vector_stores import files as rows_of_files
+from threadkeep.vector_stores.model import Chunking, NewFile, NewStore, VectorStore, VectorStoreFile
+
+pytestmark = pytest.mark.anyio
+PROJECT = "proj_1"
+SECONDS = 20.0
+LEASE = 15
+LINES = "".join(f"Line {n} of a text that is long enough.\n" for n in range(5000))
+
+
+class Embedder:
+    """A vector of three numbers for each text; what it does before it answers is up to a test."""
+
+    model, dimensions = "three", 3
+
+    def __init__(self) -> None:
+        self.before: Callable[[], Awaitable[None]] | None = None
+        self.texts: list[str] = []
+
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        if self.before is not None:
+            await self.before()
+        self.texts += texts
+        return [[1.0, len(text), 0.5] for text in texts]
+
+
+class Desk:
+    """A server's rooms without its HTTP. Its ingester works nothing before `start`."""
+
+    def __init__(self, context: Context, clock: SetClock) -> None:
+        self.context, self.clock = context, clock
+        self.ingester = Ingester(context.settings, clock)
+
+    def start(self) -> None:
+        self.ingester.start(self.context)
+
+    async def crash(self) -> None:
+        """The server dies: nothing more is written, nothing is given back."""
+        leases = self.ingester._leases
+        assert leases is not None
+        leases._taking = False
+        tasks = [*leases._works.values(), *leases._loops]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        leases._loops = []
+        await self.ingester._readers.close()
+
+    async def upload(self, filename: str, content: bytes | str) -> str:
+        async def blocks() -> AsyncIterator[bytes]:
+            yield content.encode() if isinstance(content, str) else content
+
+        receipt = await files.receive(self.context, PROJECT, blocks())
+        return (await files.keep(self.context, receipt, filename, Upload("assistants"))).id
+
+    async def store(
+        self, *contents: tuple[str, bytes | str], chunking: Chunking | None = None
+    ) -> VectorStore:
+        ids = [await self.upload(*one) for one in contents]
+        new = [NewFile(id, chunking or Chunking(100, 0)) for id in ids]
+        return await actions.create(self.context, PROJECT, NewStore(files=new))
+
+    async def look(self, vs: VectorStore) -> VectorStore:
+        async with self.context.database.read() as transaction:
+            return await store.get(transaction, PROJECT, vs.id, self.context.now())
+
+    async def files_of(self, vs: VectorStore) -> list[VectorStoreFile]:
+        sql = "SELECT file_id FROM vector_store_files WHERE store_id = :id ORDER BY position"
+        async with self.context.database.read() as transaction:
+            rows = await transaction.all(sql, {"id": vs.id})
+            return [await rows_of_files.get(transaction, PROJECT, vs.id, row[0]) for row in rows]
+
+    async def text_of(self, vs: VectorStore, file_id: str) -> str:
+        async with self.context.database.read() as transaction:
+            return "".join(await search.contents(transaction, vs.id, file_id))
+
+    async def until(self, vs: VectorStore, condition: Callable[[VectorStore], Any]) -> VectorStore:
+        async with asyncio.timeout(SECONDS):
+            while not condition(vs := await self.look(vs)):
+                await set_within(asyncio.Event(), BETWEEN_LOOKS)
+        return vs
+
+    async def done(self, vs: VectorStore) -> VectorStore:
+        return await self.until(vs, lambda vs: vs.file_counts.in_progress == 0)
+
+    async def chunks_of(self, vs: VectorStore) -> int:
+        async with self.context.database.read() as transaction:
+            row = await transaction.one("SELECT COUNT(*) FROM chunks WHERE store_id = :id", {"id": vs.id})
+        assert row
+        return row[0]
+
+
+@asynccontextmanager
+async def open_desk(directory: Path, url: str, **settings: Any) -> AsyncIterator[Desk]:
+    given = Settings(database_url=url, files_url=f"file:///{directory / 'files'}", **settings)
+    clock = SetClock()
+    async with open_context(given, clock, id_maker(system_clock)) as context:
+        desk = Desk(context, clock)
+        await forget_all(context)
+        try:
+            yield desk
+        finally:
+            await desk.ingester.stop()
+
+
+async def forget_all(context: Context) -> None:
+    """What tests before this one have left to be done."""
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.run("UPDATE vector_store_files SET due_at = NULL, owner = NULL", {})
+
+    await context.database.write(work)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory, database: str) -> str:
+    return database_url(database, tmp_path_factory.mktemp("ingestion"))
+
+
+@pytest.fixture
+async def desk(tmp_path: Path, url: str) -> AsyncIterator[Desk]:
+    async with open_desk(tmp_path, url) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def embedded(tmp_path: Path, url: str) -> AsyncIterator[tuple[Desk, Embedder]]:
+    async with open_desk(tmp_path, url) as opened:
+        embedder = Embedder()
+        opened.context = msgspec.structs.replace(opened.context, embedder=embedder)
+        yield opened, embedder
+
+
+@pytest.mark.promise("ingestion.index")
+@pytest.mark.promise("ingestion.progress")
+async def test_each_file_of_a_store_is_completed_or_fails(desk):
+    vs = await desk.store(
+        ("a.md", LINES), ("b.docx", docx_of("In a document")), ("c.pdf", pdf_of("On a page")),
+        ("d.exe", b"x"), ("e.pdf", pdf_of("", "")), ("f.txt", b""),
+    )  # fmt: skip
+    assert vs.file_counts.in_progress == vs.file_counts.total == 6
+    desk.start()
+    vs = await desk.done(vs)
+    assert (vs.status, vs.file_counts.completed, vs.file_counts.failed) == ("completed", 3, 3)
+    found = await desk.files_of(vs)
+    assert await desk.text_of(vs, found[0].id) == LINES
+    assert [(await desk.text_of(vs, one.id)).strip() for one in found[1:]] == [
+        "In a document", "On a page", "", "", ""
+    ]  # fmt: skip
+    assert [one.last_error and one.last_error.code for one in found] == [
+        None, None, None, "unsupported_file", "invalid_file", "invalid_file"
+    ]  # fmt: skip
+    assert found[5].last_error.message == "The file is empty."
+    assert [one.usage_bytes for one in found[3:]] == [0, 0, 0]
+    assert found[0].usage_bytes == len(LINES)
+    assert vs.usage_bytes == sum(one.usage_bytes for one in found)
+
+
+@pytest.mark.promise("ingestion.chunks")
+async def test_a_file_is_cut_as_its_strategy_says(desk):
+    desk.start()
+    vs = await desk.done(await desk.store(("a.md", LINES), chunking=Chunking(200, 100)))
+    twice = await desk.text_of(vs, (await desk.files_of(vs))[0].id)
+    assert 1.7 * len(LINES) < len(twice) < 2.1 * len(LINES)
+
+
+@pytest.mark.promise("ingestion.index")
+async def test_chunks_have_vectors_where_there_is_a_model(embedded):
+    desk, embedder = embedded
+    desk.start()
+    vs = await desk.done(await desk.store(("a.md", LINES)))
+    assert "".join(embedder.texts) == LINES
+    assert vs.usage_bytes == len(LINES) + 4 * 3 * len(embedder.texts)
+
+
+@pytest.mark.promise("ingestion.index")
+async def test_a_model_that_fails_fails_the_file(embedded):
+    desk, embedder = embedded
+
+    async def fail() -> None:
+        if embedder.texts:
+            raise ModelFailure("rate_limit_exceeded", "Too many requests.")
+
+    embedder.before = fail
+    desk.start()
+    vs = await desk.done(await desk.store(("a.md", LINES)))
+    (file,) = await desk.files_of(vs)
+    assert file.status == "failed"
+    assert file.last_error.code == "server_error"
+    assert file.last_error.message.endswith("Too many requests.")
+    assert await desk.chunks_of(vs) == 0
+
+
+@pytest.mark.promise("ingestion.progress")
+async def test_a_file_is_completed_while_others_are_read(embedded):
+    desk, embedder = embedded
+    go_on = asyncio.Event()
+
+    async def wait() -> None:
+        if embedder.texts:
+            await go_on.wait()
+
+    embedder.before = wait
+    desk.start()
+    vs = await desk.store(("short.md", "Short."), ("long.md", LINES), ("longer.md", LINES))
+    vs = await desk.until(vs, lambda vs: vs.file_counts.completed)
+    assert (vs.status, vs.file_counts.in_progress, vs.file_counts.completed) == ("in_progress", 2, 1)
+    go_on.set()
+    assert (await desk.done(vs)).file_counts.completed == 3
+
+
+async def half_way(desk: Desk, embedder: Embedder) -> VectorStore:
+    """A store with a file some chunks of which are in the index, and which gets no further."""
+    half, never = asyncio.Event(), asyncio.Event()
+
+    async def stop() -> None:
+        if embedder.texts:
+            half.set()
+            await never.wait()
+
+    embedder.before = stop
+    vs = await desk.store(("a.md", LINES))
+    desk.start()
+    async with asyncio.timeout(SECONDS):
+        await half.wait()
+    embedder.before = None
+    assert await desk.chunks_of(vs) > 0
+    return vs
+
+
+async def is_whole(desk: Desk, vs: VectorStore) -> None:
+    vs = await desk.done(vs)
+    (file,) = await desk.files_of(vs)
+    assert file.status == "completed"
+    assert await desk.text_of(vs, file.id) == LINES
+
+
+@pytest.mark.promise("ingestion.crash")
+async def test_a_file_whose_server_died_is_read_by_another(embedded):
+    desk, embedder = embedded
+    vs = await half_way(desk, embedder)
+    await desk.crash()
+    other = Desk(desk.context, desk.clock)
+    other.start()
+    try:
+        desk.clock.advance(LEASE)
+        await is_whole(other, vs)
+    finally:
+        await other.ingester.stop()
+
+
+@pytest.mark.promise("ingestion.stop")
+async def test_a_stop_hands_over_what_it_cannot_finish(embedded, monkeypatch):
+    monkeypatch.setattr("threadkeep.ingestion.worker.SECONDS_OF_GRACE", 0.01)
+    desk, embedder = embedded
+    vs = await half_way(desk, embedder)
+    await desk.ingester.stop()
+    other = Desk(desk.context, desk.clock)
+    other.start()  # at once, without waiting for the lease to end
+    try:
+        await is_whole(other, vs)
+    finally:
+        await other.ingester.stop()
+
+
+@pytest.mark.promise("ingestion.crash")
+async def test_a_server_that_was_held_up_writes_nothing_more(embedded):
+    desk, embedder = embedded
+    vs = await half_way(desk, embedder)
+
+    async def take_away(transaction: Transaction) -> None:
+        sql = "UPDATE vector_store_files SET owner = 'another', attempt = attempt + 1 WHERE store_id = :id"
+        await transaction.run(sql, {"id": vs.id})
+
+    await desk.context.database.write(take_away)
+    leases = desk.ingester._leases
+    assert leases is not None
+    (task,) = leases._works.values()
+    await leases._renew()
+    async with asyncio.timeout(SECONDS):
+        await task
+    desk.clock.advance(LEASE)
+    leases.wake()
+    await is_whole(desk, vs)
+
+
+@pytest.mark.promise("ingestion.crash")
+async def test_a_file_that_every_server_dies_of_fails(desk):
+    vs = await desk.store(("a.md", LINES))
+
+    async def tried_often(transaction: Transaction) -> None:
+        await transaction.run(
+            "UPDATE vector_store_files SET attempt = 10 WHERE store_id = :id", {"id": vs.id}
+        )
+
+    await desk.context.database.write(tried_often)
+    desk.start()
+    vs = await desk.done(vs)
+    (file,) = await desk.files_of(vs)
+    assert file.last_error.message == "The server ended 10 times while the file was read."
+
+
+@pytest.mark.promise("ingestion.index")
+async def test_a_file_that_is_deleted_meanwhile_leaves_nothing(embedded):
+    desk, embedder = embedded
+    vs = await half_way(desk, embedder)
+    (file,) = await desk.files_of(vs)
+    await files.delete(desk.context, PROJECT, file.id)
+    leases = desk.ingester._leases
+    assert leases is not None
+    await leases._renew()
+    async with asyncio.timeout(SECONDS):
+        await asyncio.gather(*leases._works.values())
+    assert (await desk.look(vs)).file_counts.total == 0
+    assert await desk.files_of(vs) == []
+
+
+@pytest.mark.promise("ingestion.reader-killed")
+async def test_a_reader_that_is_killed_is_replaced(embedded):
+    desk, embedder = embedded
+    killed: list[int] = []
+
+    async def kill() -> None:
+        if embedder.texts and not killed:
+            killed.extend(children())
+            for one in killed:
+                os.kill(one, signal.SIGKILL)
+
+    embedder.before = kill
+    desk.start()
+    vs = await desk.done(await desk.store(("a.md", LINES * 20)))
+    (file,) = await desk.files_of(vs)
+    assert killed
+    assert await desk.text_of(vs, file.id) == LINES * 20
+
+
+@pytest.mark.promise("ingestion.reader-killed")
+async def test_a_file_that_every_reader_ends_over_fails(embedded):
+    desk, embedder = embedded
+
+    async def kill() -> None:
+        for one in children():
+            os.kill(one, signal.SIGKILL)
+
+    embedder.before = kill
+    desk.start()
+    vs = await desk.done(await desk.store(("a.md", LINES * 20)))
+    (file,) = await desk.files_of(vs)
+    assert (file.last_error.code, file.last_error.message) == (
+        "invalid_file", "The file cannot be read: every attempt to do so broke off."
+    )  # fmt: skip
+    assert await desk.chunks_of(vs) == 0
+
+
+class Weather:
+    """Lets a call of a method fail for a few times."""
+
+    def __init__(self, target: object, name: str, problem: Exception, times: int) -> None:
+        self._call, self._problem, self.left = getattr(target, name), problem, times
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if self.left:
+            self.left -= 1
+            raise self._problem
+        return self._call(*arguments, **named)
+
+
+@pytest.mark.promise("ingestion.trouble")
+async def test_a_file_waits_for_a_database_in_trouble(embedded, monkeypatch):
+    desk, embedder = embedded
+    database = desk.context.database
+    weather = Weather(database, "write", Unavailable("gone"), 3)
+
+    async def break_it() -> None:
+        if embedder.texts and weather.left == 3:
+            monkeypatch.setattr(database, "write", weather)
+
+    embedder.before = break_it
+    vs = await desk.store(("a.md", LINES))
+    desk.start()
+    await is_whole(desk, vs)
+    assert weather.left == 0
+
+
+@pytest.mark.promise("ingestion.trouble")
+async def test_a_file_waits_for_its_bytes(desk, monkeypatch):
+    weather = Weather(desk.context.blobs, "open", FilesUnavailable("gone"), 3)
+    monkeypatch.setattr(desk.context.blobs, "open", weather)
+    vs = await desk.store(("a.md", LINES))
+    desk.start()
+    await is_whole(desk, vs)
+    assert weather.left == 0
+
+
+@pytest.mark.promise("ingestion.bad-files")
+async def test_bytes_that_are_damaged_fail_the_file(desk):
+    vs = await desk.store(("a.md", LINES))
+    (file,) = await desk.files_of(vs)
+    path = desk.context.settings.files_path / blob_key(PROJECT, file.id)
+    path.write_bytes(LINES.encode()[:-1] + b"?")
+    desk.start()
+    vs = await desk.done(vs)
+    (file,) = await desk.files_of(vs)
+    assert (file.last_error.code, file.last_error.message) == (
+        "server_error", "The file's bytes are not those that were uploaded."
+    )  # fmt: skip
+
+
+def children() -> list[int]:
+    """The processes that this one has started to read files."""
+    import psutil
+
+    return [
+        one.pid
+        for one in psutil.Process().children()
+        if "threadkeep.ingestion.child" in " ".join(one.cmdline())
+    ]
