@@ -15,6 +15,7 @@ IdMaker = Callable[[str], str]
 """Called with a prefix such as `msg_`, returns a new id."""
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+DIGITS = {character: value for value, character in enumerate(ALPHABET)}
 PAIRS = [left + right for left in ALPHABET for right in ALPHABET]
 RANDOM_BITS = 90
 _PAIR, _FOUR, _EIGHT = 62**2, 62**4, 62**8
@@ -24,6 +25,23 @@ def eight_characters(number: int) -> str:
     """`number`, below 62 ** 8, in base 62 with leading zeros."""
     high, low = divmod(number, _FOUR)
     return PAIRS[high // _PAIR] + PAIRS[high % _PAIR] + PAIRS[low // _PAIR] + PAIRS[low % _PAIR]
+
+
+def number(text: str) -> int:
+    """The number that is written in base 62."""
+    value = 0
+    for character in text:
+        value = value * len(ALPHABET) + DIGITS[character]
+    return value
+
+
+def in_hexadecimal(id: str) -> str:
+    """An id in the form that some kinds have: `prefix` + 32 hexadecimal digits, in the same order.
+
+    Twelve digits are the milliseconds, twenty hold the first 80 of the random bits.
+    """
+    time, random = number(id[-24:-16]), number(id[-16:])
+    return f"{id[:-24]}{time:012x}{random >> (RANDOM_BITS - 80) & (1 << 80) - 1:020x}"
 
 
 def random_integers() -> Iterator[int]:

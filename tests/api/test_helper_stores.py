@@ -5,6 +5,7 @@ Reference: protocol sections 2 to 4.1 and 10.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +14,9 @@ from openai import NotFoundError, OpenAI
 from openai.types.beta import Assistant
 
 from tests.api.conftest import Model
+from tests.support.clock import SetClock
 from tests.support.errors import answered, refusal
+from tests.support.house import House
 from tests.support.upstream import Say
 
 DAY = 24 * 3600
@@ -339,6 +342,62 @@ def test_attachments_at_the_same_time_make_one_store(client: OpenAI, http: httpx
     id = store_of(client.beta.threads.retrieve(thread.id).tool_resources)
     assert sorted(files_in(client, id)) == sorted(ids)
     assert stores(client) == 1
+
+
+@pytest.mark.promise("helper-stores.attachments")
+def test_a_store_that_has_expired_is_replaced(tmp_path: Path, database: str) -> None:
+    clock = SetClock()
+    with (
+        House(tmp_path, database, clock=clock) as house,
+        OpenAI(base_url=house.base_url, api_key=house.new_key("x"), max_retries=0) as client,
+    ):
+        threads, ids = client.beta.threads, new_files(client, 3)
+        thread = threads.create(messages=[user(ids[0])])
+        old = store_of(thread.tool_resources)
+        clock.advance(6 * DAY)
+        threads.messages.create(thread.id, role="user", content="x", attachments=for_search(ids[1]))
+        assert store_of(threads.retrieve(thread.id).tool_resources) == old
+        clock.advance(7 * DAY)
+        assert client.vector_stores.retrieve(old).status == "expired"
+        threads.messages.create(thread.id, role="user", content="x", attachments=for_search(*ids[1:]))
+        new = store_of(threads.retrieve(thread.id).tool_resources)
+        assert new != old
+        assert files_in(client, new) == ids[1:]
+
+
+@pytest.mark.promise("helper-stores.by-id")
+def test_another_projects_store_is_not_found(house: House, http: httpx.Client, other_key: str) -> None:
+    with OpenAI(base_url=house.base_url, api_key=other_key, max_retries=0) as other:
+        id = other.vector_stores.create().id
+    missing = refusal(404, f"No vector store found with id '{id}'.")
+    for path, body in (("/v1/threads", {}), ("/v1/assistants", {"model": "m"})):
+        assert answered(http.post(path, json={**body, "tool_resources": has(id)})) == missing
+
+
+@pytest.mark.promise("helper-stores.attachments")
+def test_attachments_and_deletions_may_meet(client: OpenAI, http: httpx.Client, v1: httpx.Client) -> None:
+    """Threads and an assistant that share a store, files that come to it and go: nothing fails but what
+    names a file that is gone, and in the end the store has just the files that are left."""
+    ids, store = new_files(client, 24), client.vector_stores.create().id
+    threads = [client.beta.threads.create(tool_resources=has(store)).id for _ in range(4)]
+    assistant = http.post(
+        "/v1/assistants", json={"model": "m", "tools": [SEARCH], "tool_resources": has(store)}
+    )
+    listed = f"/v1/assistants/{assistant.json()['id']}/files"
+
+    def work(number: int) -> list[httpx.Response]:
+        one, other = ids[number], ids[(number + 7) % len(ids)]
+        thread = f"/v1/threads/{threads[number % 4]}/messages"
+        answers = [http.post(thread, json=user(one, other)), v1.post(listed, json={"file_id": other})]
+        return [*answers, http.delete(f"/v1/files/{one}")] if number % 2 else answers
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = [answer for some in pool.map(work, range(len(ids))) for answer in some]
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert {answer.status_code for answer in refused} <= {400, 404}, [one.text for one in refused]
+    left = set(ids[::2])
+    assert set(files_in(client, store)) == left
+    assert client.vector_stores.retrieve(store).file_counts.total == len(left)
 
 
 # ---------------------------------------------------------------- v1

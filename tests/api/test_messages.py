@@ -143,8 +143,8 @@ def test_a_file_for_the_code_interpreter_becomes_the_threads_own(client: OpenAI,
     for id, tools in ((ids[0], [code]), (ids[1], [search, code]), (ids[2], [search]), (ids[0], [code])):
         attachments: Any = [{"file_id": id, "tools": tools}]
         client.beta.threads.messages.create(thread_id, role="user", content="x", attachments=attachments)
-    thread = client.beta.threads.retrieve(thread_id)
-    assert thread.to_dict()["tool_resources"] == {"code_interpreter": {"file_ids": ids[:2]}}
+    resources: Any = client.beta.threads.retrieve(thread_id).to_dict()["tool_resources"]
+    assert resources["code_interpreter"] == {"file_ids": ids[:2]}
 
 
 @pytest.mark.promise("common.null-means-not-given")

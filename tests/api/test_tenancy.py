@@ -30,6 +30,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_run": {"assistant_id": "{assistant_id}", "instructions": "Hi"},
     "submit_tool_outputs": {"tool_outputs": [{"tool_call_id": "call_a", "output": "x"}]},
     "create_assistant_file": {"file_id": "{file_id}"},
+    "create_vector_store_file": {"file_id": "{file_id}"},
+    "search_vector_store": {"query": "x"},
+    "modify_vector_store_file": {"attributes": {"a": 1}},
+    "create_vector_store_file_batch": {"file_ids": ["{file_id}"]},
     "complete_upload": {"part_ids": []},
 }
 """Bodies of operations that need more than an empty object; ids as in paths."""
@@ -41,6 +45,8 @@ NAME_NO_OBJECT = {
     "create_thread_and_run",
     "upload_file",
     "list_files",
+    "create_vector_store",
+    "list_vector_stores",
     "create_upload",
     "list_models",
     "retrieve_model",
@@ -72,9 +78,7 @@ class Estate(NamedTuple):
         ids = self.ids_for(operation)
         path = base + operation.template.format(**ids)
         fields = BODIES.get(operation.name, {}) if operation.reads == "json" else None
-        body = fields and {
-            name: value.format(**ids) if isinstance(value, str) else value for name, value in fields.items()
-        }
+        body = fields and {name: filled(value, ids) for name, value in fields.items()}
         form = {"data": ("part", b"")} if operation.reads == "form" else None
         return who.request(operation.method, path, json=body, files=form, headers=headers)
 
@@ -85,8 +89,16 @@ class Estate(NamedTuple):
         runs = f"/v1/threads/{self.of_run['thread_id']}/runs"
         steps = f"{runs}/{self.of_run['run_id']}/steps"
         lists = ("/v1/assistants", "/v1/threads", "/v1/files", f"{thread}/messages", f"{thread}/runs")
-        paths = (*lists, file, runs, steps)
+        stores = ("/v1/vector_stores", f"/v1/vector_stores/{self.ids['vector_store_id']}/files?order=asc")
+        paths = (*lists, file, runs, steps, *stores)
         return [self.owner.get(path).text for path in paths]
+
+
+def filled(value: Any, ids: dict[str, str]) -> Any:
+    """A value of a body, with ids in their places."""
+    if isinstance(value, list):
+        return [filled(one, ids) for one in value]
+    return value.format(**ids) if isinstance(value, str) else value
 
 
 @pytest.fixture
@@ -101,7 +113,12 @@ def estate(house: House, key: str, other_key: str, model: Model) -> Iterator[Est
         v1 = BASES["openai_v1"][1]
         assistant = owner.post("/v1/assistants", json=with_file, headers=v1).json()["id"]
         new = {"filename": "a", "purpose": "vision", "bytes": 0, "mime_type": "text/plain"}
+        store = owner.post("/v1/vector_stores", json={}).json()["id"]
+        batch = owner.post(f"/v1/vector_stores/{store}/file_batches", json={"file_ids": [file]}).json()["id"]
+        until(lambda: owner.get(f"/v1/vector_stores/{store}").json()["status"] == "completed")
         ids = {
+            "vector_store_id": store,
+            "batch_id": batch,
             "thread_id": thread,
             "message_id": message,
             "file_id": file,
@@ -155,6 +172,8 @@ def test_another_projects_objects_look_like_ids_that_never_were(
         "run_id": "run_x",
         "step_id": "step_x",
         "upload_id": "upload_x",
+        "vector_store_id": "vs_x",
+        "batch_id": "vsfb_x",
     }
     foreign = estate.call(estate.stranger, dialect, operation).text
     unknown = estate._replace(ids=never, of_run={}).call(estate.stranger, dialect, operation).text
@@ -197,6 +216,7 @@ def test_another_projects_file_cannot_be_used(estate: Estate, image: bool) -> No
         lambda: estate.stranger.post(f"{mine}/messages", json=message),
         lambda: estate.stranger.post("/v1/threads", json={"messages": [message]}),
         lambda: estate.stranger.post("/v1/threads", json=resources),
+        lambda: estate.stranger.post("/v1/vector_stores", json={"file_ids": [file]}),
         lambda: estate.stranger.post(mine, json=resources),
         lambda: estate.stranger.post("/v1/assistants", json={"model": "m", **resources}),
         lambda: estate.stranger.post("/v1/assistants", json=listed, headers=BASES["openai_v1"][1]),

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -50,7 +51,7 @@ def blobs(house: House, answer: httpx.Response) -> list[str]:
 # ---------------------------------------------------------------- create
 
 
-@pytest.mark.promise("uploads.create")
+@pytest.mark.promise("uploads.create", "uploads.ids")
 @pytest.mark.parametrize("size", [0, 8, 8 * 1024**3])
 def test_an_upload_is_pending_for_an_hour(http: httpx.Client, size: int) -> None:
     made = http.post("/v1/uploads", json={**NEW, "bytes": size}).json()
@@ -69,7 +70,7 @@ def test_an_upload_is_pending_for_an_hour(http: httpx.Client, size: int) -> None
         == [*made]
         == ["id", "object", "bytes", "created_at", "filename", "purpose", "status", "expires_at"]
     )
-    assert made["id"].startswith("upload_")
+    assert re.fullmatch("upload_[0-9a-f]{32}", made["id"])
 
 
 @pytest.mark.promise("uploads.create")
@@ -127,11 +128,11 @@ def test_the_operator_may_lower_the_limit(tmp_path_factory: pytest.TempPathFacto
 # ---------------------------------------------------------------- parts
 
 
-@pytest.mark.promise("uploads.parts")
+@pytest.mark.promise("uploads.parts", "uploads.ids")
 def test_a_part_is_answered_with_its_object(http: httpx.Client) -> None:
     upload = created(http)
     made = add(http, upload, b"abc").json()
-    assert made["id"].startswith("part_")
+    assert re.fullmatch("part_[0-9a-f]{32}", made["id"])
     assert made == {
         "id": made["id"],
         "object": "upload.part",

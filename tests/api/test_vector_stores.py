@@ -84,7 +84,7 @@ def test_a_store_is_made_with_its_files_or_not_at_all(client: OpenAI) -> None:
     store = client.vector_stores.create(file_ids=[one, two, one])
     assert store.file_counts.total == 2
     assert {file.id for file in client.vector_stores.files.list(store.id)} == {one, two}
-    with pytest.raises(NotFoundError, match="No file found with id 'file-x'."):
+    with pytest.raises(NotFoundError, match="No file found with id 'file-x'"):
         client.vector_stores.create(name="never", file_ids=[one, "file-x"])
     assert "never" not in {store.name for store in client.vector_stores.list()}
 
@@ -92,14 +92,18 @@ def test_a_store_is_made_with_its_files_or_not_at_all(client: OpenAI) -> None:
 BAD: list[tuple[dict[str, Any], tuple[str, str, str]]] = [
     (
         {"name": 1},
-        ("Invalid type for 'name': expected a string, but got an integer instead.", "name", "invalid_type"),
+        (
+            "Invalid type for 'name': expected a string, but got an integer instead.",
+            "name",
+            "invalid_type",
+        ),
     ),
     ({"vector": 1}, ("Unknown parameter: 'vector'.", "vector", "unknown_parameter")),
     (
         {"file_ids": ["file-x"] * 501},
         (
-            "Invalid 'file_ids': array too long. Expected an array with maximum length 500, but got an array with "
-            "length 501 instead.",
+            "Invalid 'file_ids': array too long. Expected an array with maximum length 500, but got an array "
+            "with length 501 instead.",
             "file_ids",
             "array_above_max_length",
         ),
@@ -198,7 +202,7 @@ def test_a_deleted_cursor_keeps_its_place_and_an_unknown_one_is_not_found(client
     made = [client.vector_stores.create().id for _ in range(3)]
     client.vector_stores.delete(made[1])
     assert [store.id for store in client.vector_stores.list(order="asc", after=made[1])] == [made[2]]
-    with pytest.raises(NotFoundError, match="No vector store found with id 'vs_x'."):
+    with pytest.raises(NotFoundError, match="No vector store found with id 'vs_x'"):
         client.vector_stores.list(after="vs_x")
 
 
@@ -232,7 +236,7 @@ def test_a_deleted_store_is_gone_with_all_in_it_and_its_files_stay(client: OpenA
     batch = client.vector_stores.file_batches.create(store.id, file_ids=[file])
     deleted = client.vector_stores.delete(store.id)
     assert deleted.to_dict() == {"id": store.id, "object": "vector_store.deleted", "deleted": True}
-    words = f"No vector store found with id '{store.id}'."
+    words = f"No vector store found with id '{store.id}'"
     for asked in (
         lambda: client.vector_stores.retrieve(store.id),
         lambda: client.vector_stores.delete(store.id),
@@ -274,3 +278,34 @@ def test_a_store_is_made_once_for_a_key(http: httpx.Client) -> None:
     first, second = (http.post("/v1/vector_stores", json={"name": "a"}, headers=headers) for _ in range(2))
     assert first.json() == second.json()
     assert len(http.get("/v1/vector_stores").json()["data"]) == 1
+
+
+# ---------------------------------------------------------------- the clients' helpers
+
+
+@pytest.mark.promise("vector-stores.poll")
+def test_poll_helpers_return_when_a_file_is_searchable(client: OpenAI) -> None:
+    store = client.vector_stores.create()
+    done = client.vector_stores.files.upload_and_poll(
+        vector_store_id=store.id, file=("a.txt", b"Some words.")
+    )
+    assert (done.status, done.last_error) == ("completed", None)
+    texts = [piece.text for piece in client.vector_stores.files.content(done.id, vector_store_id=store.id)]
+    assert texts == ["Some words."]
+    batch = client.vector_stores.file_batches.upload_and_poll(
+        store.id, files=[("b.md", b"# Others"), ("c.bin", b"\0\1\2")]
+    )
+    assert (batch.status, batch.file_counts.completed, batch.file_counts.failed) == ("completed", 1, 1)
+    after = client.vector_stores.retrieve(store.id)
+    assert (after.status, after.file_counts.completed, after.file_counts.failed) == ("completed", 2, 1)
+    assert after.usage_bytes >= done.usage_bytes > 0
+
+
+@pytest.mark.promise("vector-stores.poll")
+def test_poll_helpers_are_told_when_to_ask_again(http: httpx.Client, client: OpenAI) -> None:
+    [file] = new_files(client, 1)
+    store = new(http)["id"]
+    path = f"/v1/vector_stores/{store}"
+    batch = http.post(f"{path}/file_batches", json={"file_ids": [file]}).json()["id"]
+    for asked in (f"{path}/files/{file}", f"{path}/file_batches/{batch}"):
+        assert int(http.get(asked).headers["openai-poll-after-ms"]) > 0

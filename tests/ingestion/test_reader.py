@@ -32,7 +32,7 @@ async def blocks(content: bytes) -> AsyncIterator[bytes]:
 async def read(reader: Reader, filename: str, content: bytes, overlap: int = 400) -> list[str]:
     task = Task(filename, len(content), 800, overlap)
     async with aclosing(reader.read(task, blocks(content))) as answers:
-        return [text async for texts in answers for text in texts]
+        return [text async for cut in answers for text in cut.texts]
 
 
 async def refused(reader: Reader, filename: str, content: bytes) -> str:

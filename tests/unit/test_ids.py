@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.clock import SetClock
-from threadkeep.ids import eight_characters, id_maker
+from threadkeep.ids import eight_characters, id_maker, in_hexadecimal
 
 FORM = re.compile(r"msg_[0-9A-Za-z]{24}")
 MANY = 2000
@@ -88,3 +88,16 @@ def test_ids_rise_and_are_unique_across_threads() -> None:
         made = list(pool.map(some, range(4)))
     assert all(ids == sorted(ids) for ids in made)
     assert len({id for ids in made for id in ids}) == 80_000
+
+
+@pytest.mark.promise("uploads.ids")
+def test_an_id_in_hexadecimal_has_32_digits_and_keeps_its_order():
+    clock = SetClock()
+    new_id = id_maker(clock)
+    ids = []
+    for _ in range(MANY):
+        ids.append(in_hexadecimal(new_id("part_")))
+        clock.advance(0.0005)
+    assert ids == sorted(set(ids))
+    assert all(re.fullmatch("part_[0-9a-f]{32}", id) for id in ids)
+    assert int(ids[0][5:17], 16) == int(SetClock()() * 1000)

@@ -25,7 +25,11 @@ ROOMS = (
     "virtual_keys",
 )
 DOORS = {"__init__", "model", "store", "actions", "endpoints"}
-MORE_DOORS = {"search": {"base", "fusion", "words"}, "runs": {"progress"}, "vector_stores": {"progress", "files"}}
+MORE_DOORS = {
+    "search": {"base", "fusion", "words"},
+    "runs": {"progress"},
+    "vector_stores": {"progress", "files"},
+}
 """`progress`: the writes of those who work a run, or a file of a store; `files`: the rows of these."""
 PARTS = {"request", "multipart", "ranges", "streaming"}
 """Of http: what endpoints take and give."""
@@ -98,7 +102,11 @@ def kind_of(module: str) -> str:
             return door
         case ["wire", *_]:
             return "wire"
-        case ["storage", "chunks" | "database" | "within"] | ["engine" | "providers", "base"] | ["engine", "retelling"]:
+        case (
+            ["storage", "chunks" | "database" | "within"]
+            | ["engine" | "providers", "base"]
+            | ["engine", "retelling"]
+        ):
             return "interface"
         case ["engine", "events"]:
             return "model"

@@ -1,4 +1,5 @@
-"""What tests of files in vector stores share: a server that works none of them, and a worker that a test leads."""
+"""What tests of files in vector stores share: a server that works none of them, and a worker that does as a
+test says."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -91,7 +91,8 @@ def test_a_file_that_failed_is_tried_again_when_it_is_attached_again(
 ) -> None:
     [file] = new_files(1)
     store = client.vector_stores.create(file_ids=[file])
-    worker.fail(*worker.claimed(store.id))
+    [claim] = worker.claimed(store.id)
+    worker.fail(claim)
     again = client.vector_stores.files.create(store.id, file_id=file)
     assert (again.status, again.last_error) == ("in_progress", None)
     worker.finish(store.id)

@@ -36,10 +36,11 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 async def receive(
-    context: Context, project_id: str, chunks: AsyncIterator[bytes], prefix: str = "file-"
+    context: Context, project_id: str, chunks: AsyncIterator[bytes], id: str | None = None
 ) -> Receipt:
-    """Stream an upload's bytes to their place. `keep` or `discard` what is returned."""
-    id = context.new_id(prefix)
+    """Stream an upload's bytes to their place, under the id of a new file or the one that is given.
+    `keep` or `discard` what is returned."""
+    id = id or context.new_id("file-")
     key = blob_key(project_id, id)
 
     async def intend(transaction: Transaction) -> None:

@@ -16,6 +16,7 @@ from threadkeep.http.request import Request, Response
 from threadkeep.messages import endpoints as messages
 from threadkeep.models import endpoints as models
 from threadkeep.runs import endpoints as runs
+from threadkeep.search import endpoints as search
 from threadkeep.threads import endpoints as threads
 from threadkeep.uploads import endpoints as uploads
 from threadkeep.vector_stores import endpoints as vector_stores
@@ -103,6 +104,7 @@ OPERATIONS = [
     Operation("GET", BATCH, vector_stores.retrieve_vector_store_file_batch),
     Operation("POST", BATCH + "/cancel", vector_stores.cancel_vector_store_file_batch),
     Operation("GET", BATCH + "/files", vector_stores.list_vector_store_file_batch_files),
+    Operation("POST", STORE + "/search", search.search_vector_store, "json", once_itself=True),
     Operation("GET", "/models", models.list_models),
     Operation("GET", "/models/{model}", models.retrieve_model),
 ]

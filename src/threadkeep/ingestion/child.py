@@ -20,6 +20,7 @@ import msgspec
 from threadkeep.ingestion.chunking import chunks
 from threadkeep.ingestion.extract import text_of
 from threadkeep.ingestion.model import LENGTH, Answer, Cut, Failure, Finished, Refused, Task, framed
+from threadkeep.search.words import words_of
 
 BLOCK = 256 * 1024
 """Bytes."""
@@ -85,7 +86,7 @@ def work(task: Task, file: BinaryIO, tell: Tell) -> None:
     try:
         text = text_of(file, task.filename)
         for texts in gathered(chunks(text.parts, task.max_tokens, task.overlap_tokens)):
-            tell(Cut(texts))
+            tell(Cut(texts, [words_of(text) for text in texts]))
         tell(Finished(text.skipped()))
     except Failure as failure:
         tell(Refused(failure.code, failure.message))

@@ -25,9 +25,10 @@ class Task(Struct, frozen=True):
 
 
 class Cut(Struct, frozen=True, tag=True):
-    """The next chunks of the file, in their order."""
+    """The next chunks of the file, in their order, and the words of each."""
 
     texts: list[str]
+    words: list[list[str]]
 
 
 class Refused(Struct, frozen=True, tag=True):

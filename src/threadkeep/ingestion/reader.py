@@ -10,7 +10,7 @@ from contextlib import aclosing, suppress
 
 import msgspec
 
-from threadkeep.ingestion.model import LENGTH, LONGEST, Answer, Failure, Finished, Refused, Task, framed
+from threadkeep.ingestion.model import LENGTH, LONGEST, Answer, Cut, Failure, Finished, Refused, Task, framed
 
 NEEDED = ("PATH", "PYTHONPATH", "PYTHONHOME", "LANG", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH")
 """Variables that a process gets. The others may be secrets."""
@@ -40,7 +40,7 @@ class Reader:
         self._process: Process | None = None
         self._files = 0
 
-    async def read(self, task: Task, content: AsyncIterator[bytes]) -> AsyncGenerator[list[str], None]:
+    async def read(self, task: Task, content: AsyncIterator[bytes]) -> AsyncGenerator[Cut, None]:
         """The chunks of a file, some at a time. Raises `Failure`; and `Crashed` where the process was lost,
         which may also be what a file before this one has done.
 
@@ -51,8 +51,8 @@ class Reader:
         try:
             await send(process, task, content)
             async with aclosing(self._answers(process, MOST + GROWTH * task.size)) as answers:
-                async for texts in answers:
-                    yield texts
+                async for cut in answers:
+                    yield cut
             at_its_end = True
         except Answered as answered:
             at_its_end = not answered.answer.last
@@ -72,7 +72,7 @@ class Reader:
         self._files += 1
         return self._process
 
-    async def _answers(self, process: Process, most: int) -> AsyncGenerator[list[str], None]:
+    async def _answers(self, process: Process, most: int) -> AsyncGenerator[Cut, None]:
         """Time counts while the process is waited for, not what is done with its answers."""
         assert process.stdout is not None
         left, now = float(self._seconds), asyncio.get_running_loop().time
@@ -92,7 +92,7 @@ class Reader:
                 return
             if isinstance(answer, Refused):
                 raise Answered(answer)
-            yield answer.texts
+            yield answer
 
     async def _end_of(self, process: Process) -> Exception:
         """What the end of the process says of the file."""

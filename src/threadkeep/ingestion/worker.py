@@ -11,6 +11,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from functools import partial
+from itertools import count
 from typing import TypeVar
 
 from threadkeep.clock import Clock
@@ -19,7 +20,7 @@ from threadkeep.engine.interrupts import Interrupted, Interrupts, Reason
 from threadkeep.engine.leases import Leases
 from threadkeep.errors import FilesUnavailable, Unavailable
 from threadkeep.files.model import blob_key
-from threadkeep.ingestion.model import Failure, Task
+from threadkeep.ingestion.model import Cut, Failure, Task
 from threadkeep.ingestion.reader import Crashed, Readers
 from threadkeep.providers.base import ModelFailure
 from threadkeep.search import base as search
@@ -32,7 +33,7 @@ from threadkeep.vector_stores.model import Claim, Ingestion
 
 T = TypeVar("T")
 
-CHUNKS_AT_ONCE = 16
+CHUNKS_AT_ONCE = 4
 """In one transaction: other writers wait for it."""
 CRASHES = 2
 """How many processes may end over a file: the first end may have another cause."""
@@ -107,9 +108,9 @@ class Course:
                 aclosing(self._content()) as content,
                 aclosing(reader.read(self._task(), content)) as answers,
             ):
-                while texts := await self._next(answers):
-                    size += await self._add(number, texts)
-                    number += len(texts)
+                while cut := await self._next(answers):
+                    size += await self._add(number, cut)
+                    number += len(cut.texts)
         finally:
             self._readers.give_back(reader)
         return size
@@ -131,23 +132,26 @@ class Course:
             log.error("event=file_damaged file=%s", about.file_id)
             raise Failure("server_error", "The file's bytes are not those that were uploaded.") from problem
 
-    async def _next(self, answers: AsyncIterator[list[str]]) -> list[str] | None:
+    async def _next(self, answers: AsyncIterator[Cut]) -> Cut | None:
         with self._interrupts.allowed():
             return await anext(answers, None)
 
-    async def _add(self, first: int, texts: Sequence[str]) -> int:
+    async def _add(self, first: int, cut: Cut) -> int:
         """Take more chunks in, of which the first has this number; how many bytes they are."""
         vectors, model = None, None
         if (embedder := self._context.embedder) is not None:
             with self._interrupts.allowed():
-                vectors = await embedder.embed(texts)
+                vectors = await embedder.embed(cut.texts)
             model = embedder.model
-        chunks = [Chunk(first + at, text) for at, text in enumerate(texts)]
+        chunks = [
+            Chunk(number, text, words)
+            for number, text, words in zip(count(first), cut.texts, cut.words, strict=False)
+        ]
         for start in range(0, len(chunks), CHUNKS_AT_ONCE):
             some = slice(start, start + CHUNKS_AT_ONCE)
             await self._write(partial(self._put, chunks[some], vectors and vectors[some], model))
         numbers = sum(len(vector) for vector in vectors or ())
-        return sum(len(text.encode()) for text in texts) + NUMBER_BYTES * numbers
+        return sum(len(text.encode()) for text in cut.texts) + NUMBER_BYTES * numbers
 
     async def _put(
         self, chunks: Sequence[Chunk], vectors: Vectors | None, model: str | None, transaction: Transaction

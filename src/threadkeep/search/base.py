@@ -69,10 +69,14 @@ async def add(
     after a `remove` of what an earlier attempt has left. `model` is where the vectors come from."""
     vectors_or_none = vectors if vectors is not None else [None] * len(chunks)
     entries = [
-        Entry(chunk.number, chunk.text, words_of(chunk.text), vector)
+        Entry(chunk.number, chunk.text, known_words(chunk), vector)
         for chunk, vector in zip(chunks, vectors_or_none, strict=True)
     ]
     await transaction.chunks.add(store_id, file_id, entries, model)
+
+
+def known_words(chunk: Chunk) -> Sequence[str]:
+    return words_of(chunk.text) if chunk.words is None else chunk.words
 
 
 async def remove(transaction: Transaction, store_id: str, file_id: str) -> None:

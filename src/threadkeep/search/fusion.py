@@ -7,7 +7,7 @@ from collections.abc import Hashable, Sequence
 from typing import TypeVar
 
 K = 60
-"""How much the first places are worth more than those after them: the usual constant (Cormack et al., 2009)."""
+"""How much the first places are worth more than those after them: the usual constant (Cormack, 2009)."""
 T = TypeVar("T", bound=Hashable)
 
 

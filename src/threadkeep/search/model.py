@@ -1,5 +1,6 @@
 """What is searched, how it is asked for, and what is found. Reference: protocol section 10."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
@@ -11,10 +12,12 @@ DEFAULT_RESULTS, MOST_RESULTS = 10, 50
 
 
 class Chunk(Struct, frozen=True):
-    """A piece of a file, numbered from 0 in the file's order."""
+    """A piece of a file, numbered from 0 in the file's order; and its `words_of`, where somebody had the time
+    to find them before they are written."""
 
     number: int
     text: str
+    words: Sequence[str] | None = None
 
 
 class Hit(Struct, frozen=True):

@@ -20,7 +20,7 @@ _UNSPACED = (
 )
 _MARKS = "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff"
 """Vowels and signs inside words of some scripts, which are not letters to Python."""
-WORD = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}{_MARKS}](?:[^\W{_UNSPACED}]|[{_MARKS}])*")
+WORD = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[{_MARKS}])*")
 UNSPACED = re.compile(f"[{_UNSPACED}]")
 ACCENTS = re.compile("[\u0300-\u036f]")
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\x00-\x7f]+")

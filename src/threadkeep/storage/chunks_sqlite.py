@@ -32,11 +32,13 @@ DELETIONS = (
     "DELETE FROM chunks WHERE id IN (SELECT value FROM json_each(:ids))",
 )
 IN_STORES = "f.store_id IN (SELECT value FROM json_each(:stores)) AND f.status = 'completed'"
+# Which files are looked through is settled once, before the words are.
 BY_WORDS = """
     SELECT c.id, -bm25(chunk_words, 0.0, 1.0) AS score
-    FROM chunk_words JOIN chunks c ON c.id = chunk_words.rowid
-    CROSS JOIN vector_store_files f ON f.store_id = c.store_id AND f.file_id = c.file_id
-    WHERE chunk_words MATCH :match AND {condition}
+    FROM chunk_words CROSS JOIN chunks c ON c.id = chunk_words.rowid
+    WHERE chunk_words MATCH :match AND (c.store_id, c.file_id) IN (
+        SELECT f.store_id, f.file_id FROM vector_store_files f WHERE {condition}
+    )
     ORDER BY score DESC, c.id LIMIT :limit
 """
 BY_VECTOR = """

@@ -18,6 +18,7 @@ import apsw
 import sqlite_vec
 
 from threadkeep.errors import FAILING, ThreadkeepError, Unavailable
+from threadkeep.storage.chunks import ChunkIndex
 from threadkeep.storage.chunks_sqlite import SQLiteChunks
 from threadkeep.storage.database import K, Params, Question, Row, Together, Transaction, Value, Work
 from threadkeep.storage.health import BUSY, FULL, READ_ONLY, UNREACHABLE, Health, said
@@ -99,7 +100,7 @@ class SQLiteTransaction:
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._execute = connection.execute
-        self.chunks = SQLiteChunks(self)
+        self.chunks: ChunkIndex = SQLiteChunks(self)
         self.woken: set[str] = set()
 
     async def all(self, sql: str, params: Params) -> list[Row]:

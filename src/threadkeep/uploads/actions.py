@@ -13,6 +13,7 @@ from threadkeep.files import actions as files
 from threadkeep.files.actions import Receipt
 from threadkeep.files.model import Upload as FileUpload
 from threadkeep.files.model import blob_key
+from threadkeep.ids import in_hexadecimal
 from threadkeep.storage import sweeps
 from threadkeep.storage.blobs import Damaged, Stored
 from threadkeep.storage.database import Transaction
@@ -39,7 +40,7 @@ async def create(context: Context, project_id: str, new: NewUpload) -> Upload:
         raise Invalid(Problem(("bytes",), "integer_too_big", actual=new.bytes, limit=most))
     now = context.now()
     upload = Upload(
-        id=context.new_id("upload_"),
+        id=in_hexadecimal(context.new_id("upload_")),
         bytes=new.bytes,
         created_at=now,
         filename=new.filename,
@@ -64,7 +65,7 @@ async def require_pending(context: Context, project_id: str, id: str) -> StoredU
 
 async def receive_part(context: Context, project_id: str, chunks: AsyncIterator[bytes]) -> Receipt:
     """Stream a part's bytes to their place. `keep_part` or `files.discard` what is returned."""
-    return await files.receive(context, project_id, chunks, "part_")
+    return await files.receive(context, project_id, chunks, in_hexadecimal(context.new_id("part_")))
 
 
 async def keep_part(context: Context, receipt: Receipt, upload_id: str) -> UploadPart:

@@ -141,7 +141,7 @@ async def page(transaction: Transaction, listing: Listing, query: PageQuery) -> 
     if listing.status is not None:
         conditions.append("status = :status")
         params["status"] = listing.status
-    order = "position DESC, file_id" if query.walks_down else "position, file_id"
+    order = "position DESC" if query.walks_down else "position"
     where = " AND ".join(conditions)
     sql = f"SELECT {_FILE} FROM vector_store_files WHERE {where} ORDER BY {order} LIMIT :rows"
     return cut(query, [file_of(row) for row in await transaction.all(sql, params)], lambda file: file.id)

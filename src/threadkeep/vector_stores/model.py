@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from threadkeep.metadata import Metadata
 
-Attributes = dict[str, str | float | bool]
+Attributes = dict[str, str | int | float | bool]
 """What a file in a store can be found by. Whole numbers stay whole."""
 StoreStatus = Literal["expired", "in_progress", "completed"]
 FileStatus = Literal["in_progress", "completed", "failed", "cancelled"]

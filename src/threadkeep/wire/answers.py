@@ -14,6 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from threadkeep.assistants.model import AssistantFile
 from threadkeep.files.model import File
 from threadkeep.messages.model import MessageFile
+from threadkeep.search.model import SearchResults
 from threadkeep.uploads.model import Upload, UploadPart
 from threadkeep.vector_stores.model import FileBatch, FileContents, VectorStore, VectorStoreFile
 
@@ -141,6 +142,7 @@ OF_VECTOR_STORES: Mapping[str, Any] = {
     "retrieve_vector_store_file_batch": FileBatch,
     "cancel_vector_store_file_batch": FileBatch,
     "list_vector_store_file_batch_files": list_of(VectorStoreFile),
+    "search_vector_store": SearchResults,
 }
 """What each operation on vector stores answers with where all goes well."""
 

@@ -8,7 +8,7 @@ from threadkeep.errors import Invalid
 from threadkeep.messages.model import Message
 from threadkeep.runs.model import Run, RunStep
 from threadkeep.threads.model import Thread
-from threadkeep.wire import assistants, runs, sse, uploads, vector_stores
+from threadkeep.wire import assistants, runs, search, sse, uploads, vector_stores
 from threadkeep.wire.answers import OF_UPLOADS, OF_VECTOR_STORES, OPENAI_ERRORS, answers, of_assistants
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.check import type_name
@@ -114,6 +114,15 @@ WORDS: dict[str, tuple[str, str]] = {
         "decimal_below_min_value",
     ),
     "with_files": ("Invalid parameter: '{param}' cannot be given beside 'files'.", "invalid_value"),
+    "comparisons_too_many": (
+        "Invalid '{param}': too many comparisons. Expected at most {limit}, but got {actual} instead.",
+        "invalid_value",
+    ),
+    "filters_too_deep": (
+        "Invalid '{param}': filters too deep in each other. Expected a depth of at most {limit}, but got "
+        "{actual} instead.",
+        "invalid_value",
+    ),
     "thread_full": ("A thread of this server holds at most {limit} messages.", "thread_full"),
 }
 """What each kind of problem is called, and its code."""
@@ -188,6 +197,7 @@ VECTOR_STORES = (
     "retrieve_vector_store_file_batch",
     "cancel_vector_store_file_batch",
     "list_vector_store_file_batch_files",
+    "search_vector_store",
 )
 FILES = ("upload_file", "list_files", "retrieve_file", "delete_file", "download_file")
 UPLOADS = ("create_upload", "add_upload_part", "complete_upload", "cancel_upload")
@@ -211,6 +221,7 @@ DIALECT = Dialect(
     bodies={
         "create_upload": Body(uploads.CreateUpload, uploads.new_upload),
         "complete_upload": Body(uploads.CompleteUpload, uploads.completion),
+        "search_vector_store": Body(search.SearchVectorStore, search.query_of),
         "create_assistant": Body(assistants.CreateAssistant, assistants.new_assistant),
         "modify_assistant": Body(assistants.ModifyAssistant, assistants.assistant_change),
         "create_thread": Body(CreateThread, new_thread),

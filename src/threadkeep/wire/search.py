@@ -3,7 +3,7 @@
 `rewrite_query` is taken and does nothing: no model is asked to put a query into other words.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -35,47 +35,47 @@ class Filters(Struct, frozen=True, forbid_unknown_fields=True):
     filters: "Annotated[list[FilterBody], Meta(min_length=1)]"
 
 
-class Equal(OneValue, tag_field="type", tag="eq"):
+class Equal(OneValue, frozen=True, tag_field="type", tag="eq"):
     """The attribute is the value."""
 
 
-class NotEqual(OneValue, tag_field="type", tag="ne"):
+class NotEqual(OneValue, frozen=True, tag_field="type", tag="ne"):
     """It is not, or is not there."""
 
 
-class Greater(OneValue, tag_field="type", tag="gt"):
+class Greater(OneValue, frozen=True, tag_field="type", tag="gt"):
     """It is a greater number, or a text that comes after."""
 
 
-class GreaterOrEqual(OneValue, tag_field="type", tag="gte"):
+class GreaterOrEqual(OneValue, frozen=True, tag_field="type", tag="gte"):
     """It is no smaller number, or no text that comes before."""
 
 
-class Less(OneValue, tag_field="type", tag="lt"):
+class Less(OneValue, frozen=True, tag_field="type", tag="lt"):
     """It is a smaller number, or a text that comes before."""
 
 
-class LessOrEqual(OneValue, tag_field="type", tag="lte"):
+class LessOrEqual(OneValue, frozen=True, tag_field="type", tag="lte"):
     """It is no greater number, or no text that comes after."""
 
 
-class In(ManyValues, tag_field="type", tag="in"):
+class In(ManyValues, frozen=True, tag_field="type", tag="in"):
     """It is one of the values."""
 
 
-class NotIn(ManyValues, tag_field="type", tag="nin"):
+class NotIn(ManyValues, frozen=True, tag_field="type", tag="nin"):
     """It is none of them, or is not there."""
 
 
-class All(Filters, tag_field="type", tag="and"):
+class All(Filters, frozen=True, tag_field="type", tag="and"):
     """Every filter holds."""
 
 
-class Any(Filters, tag_field="type", tag="or"):
+class Either(Filters, frozen=True, tag_field="type", tag="or"):
     """At least one filter holds."""
 
 
-FilterBody = Equal | NotEqual | Greater | GreaterOrEqual | Less | LessOrEqual | In | NotIn | All | Any
+FilterBody = Equal | NotEqual | Greater | GreaterOrEqual | Less | LessOrEqual | In | NotIn | All | Either
 
 
 class Ranking(Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,8 +104,9 @@ def query_of(body: SearchVectorStore) -> Query:
 
 
 def filter_of(body: FilterBody) -> Filter:
-    kind = body.__struct_config__.tag
-    if isinstance(body, Filters):
+    """A filter in the domain's form."""
+    kind: Any = type(body).__struct_config__.tag
+    if isinstance(body, All | Either):
         return Compound(kind, [filter_of(one) for one in body.filters])
     return Comparison(kind, body.key, body.value)
 

@@ -155,5 +155,5 @@ def new_batch(body: CreateVectorStoreFileBatch) -> list[NewFile]:
         return [NewFile(id, chunking, body.attributes) for id in body.file_ids or []]
     for name in ("file_ids", "chunking_strategy", "attributes"):
         if getattr(body, name) is not None:
-            raise Invalid(Problem((name,), "with_files"))
+            raise Invalid(Problem((name,), "exclusive", expected="files"))
     return [file_of(one, ("files", index)) for index, one in enumerate(body.files)]

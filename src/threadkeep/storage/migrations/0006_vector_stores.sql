@@ -45,7 +45,7 @@ CREATE TABLE vector_store_files (
     PRIMARY KEY (store_id, file_id)
 );
 
-CREATE INDEX vector_store_files_in_order ON vector_store_files (store_id, position);
+CREATE UNIQUE INDEX vector_store_files_in_order ON vector_store_files (store_id, position);
 
 CREATE INDEX vector_store_files_by_status ON vector_store_files (store_id, status, position);
 

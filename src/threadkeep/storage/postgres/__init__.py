@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from threadkeep.errors import Unavailable
+from threadkeep.storage.chunks import ChunkIndex
 from threadkeep.storage.database import K, Params, Question, Row, Together, Transaction, Value, Work
 from threadkeep.storage.health import BUSY, READ_ONLY, Health
 from threadkeep.storage.postgres import commits
@@ -55,7 +56,7 @@ class PostgresTransaction:
     def __init__(self, connection: Connection) -> None:
         self._all = connection.all
         self._raw = connection.raw
-        self.chunks = PostgresChunks(self)
+        self.chunks: ChunkIndex = PostgresChunks(self)
 
     async def all(self, sql: str, params: Params) -> list[Row]:
         return await self._all(sql, params)

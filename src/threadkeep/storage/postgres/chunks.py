@@ -43,10 +43,13 @@ DELETE_SOME = """
     ) RETURNING id
 """
 CONDITION = """
-    f.status = 'completed' AND (CAST(:filter AS TEXT) IS NULL
-        OR CAST(replace(f.attributes, '\\u0000', '\\ufffd') AS JSONB) @@ CAST(CAST(:filter AS TEXT) AS JSONPATH))
+    f.status = 'completed' AND (
+        CAST(:filter AS TEXT) IS NULL OR CAST(replace(f.attributes, '\\u0000', '\\ufffd') AS JSONB)
+            @@ CAST(CAST(:filter AS TEXT) AS JSONPATH)
+    )
 """
 OF_STORES = "= ANY(CAST(:stores AS TEXT[]))"
+# OFFSET keeps the first step to the index of words: the plan must not depend on what is in the tables.
 BY_WORDS = f"""
     WITH asked AS MATERIALIZED (
         SELECT one.word, one.query
@@ -57,9 +60,11 @@ BY_WORDS = f"""
         SELECT asked.word, held.ids,
             ln(1 + (whole.chunks - cardinality(held.ids) + 0.5) / (cardinality(held.ids) + 0.5)) AS weight
         FROM asked CROSS JOIN whole CROSS JOIN LATERAL (
-            SELECT array_agg(c.id) AS ids FROM chunks c
-            JOIN vector_store_files f ON f.store_id = c.store_id AND f.file_id = c.file_id
-            WHERE c.words @@ CAST(asked.query AS TSQUERY) AND c.store_id {OF_STORES} AND {CONDITION}
+            SELECT array_agg(c.id) AS ids FROM (
+                SELECT id, store_id, file_id FROM chunks
+                WHERE words @@ CAST(asked.query AS TSQUERY) OFFSET 0
+            ) c JOIN vector_store_files f ON f.store_id = c.store_id AND f.file_id = c.file_id
+            WHERE f.store_id {OF_STORES} AND {CONDITION}
         ) held WHERE held.ids IS NOT NULL
     ), best AS MATERIALIZED (
         SELECT c.id, c.length, c.words FROM (
@@ -84,7 +89,7 @@ MANY = f"""
         SELECT 1 FROM vector_store_files f
         JOIN chunk_vectors v ON v.store_id = f.store_id AND v.file_id = f.file_id
         WHERE f.store_id {OF_STORES} AND {CONDITION} LIMIT :most
-    ) some
+    ) held
 """
 ASKED = "CAST(CAST(:vector AS TEXT) AS HALFVEC)"
 EXACT = f"""

@@ -72,6 +72,9 @@ class PostgresOptions(Struct, frozen=True):
             "enable_hashjoin": "off",
             "enable_mergejoin": "off",
             "random_page_cost": "1.1",
+            # pgvector walks its index until enough has passed the other conditions.
+            "hnsw.iterative_scan": "strict_order",
+            "hnsw.ef_search": "100",
         }
 
     @property
