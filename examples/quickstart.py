@@ -18,7 +18,7 @@ from openai.types.beta.threads import Message, MessageContent
 from openai.types.beta.threads.message_create_params import MessageCreateParams
 
 # The client warns that OpenAI has deprecated this API, which is why this server exists.
-warnings.filterwarnings("ignore", "The Assistants API is deprecated", DeprecationWarning)
+warnings.filterwarnings("ignore", "The Assistants API is deprecated|deprecated$", DeprecationWarning)
 
 SIDE = 16
 """Pixels of the picture's sides."""

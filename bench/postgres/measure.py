@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from bench import load
 from bench.load import Result
 from bench.measure import Measured
-from bench.postgres import pgbench
+from bench.postgres import pgbench, wrk
 from bench.postgres.data import sql, value
 from bench.postgres.rows import Row
 from bench.postgres.server import Postgres
 from bench.servers import Server
 
-WARM_UP = 0.3
+WARM_UP = 1.0
 """Seconds of the same requests before each measurement."""
 
 
@@ -83,4 +83,4 @@ class Bench:
             variables = {**self.variables, **threads}
             return pgbench.run(self.postgres, row.script, variables, row.connections, round(seconds))
         job = load.Job(self.servers[row.workers].port, row.requests, row.connections, seconds)
-        return self.generator.submit(load.run, job).result()
+        return self.generator.submit(wrk.run if wrk.is_installed() else load.run, job).result()

@@ -33,6 +33,7 @@ class Pair:
         self._variables = {
             "THREADKEEP_API_KEY": KEY,
             "THREADKEEP_RUN_LEASE": str(LEASE),
+            "THREADKEEP_MAX_ACTIVE_RUNS": "1",
             "THREADKEEP_UPSTREAM_BASE_URL": upstream.url,
             "THREADKEEP_FILES_URL": f"file:///{directory / 'files'}",
         }
@@ -189,3 +190,24 @@ def test_a_stream_breaks_off_and_the_run_goes_on(pair, upstream):
         list(events)
     assert over(client, run).status == "completed"
     assert texts(client, thread.id)[-1] == ("assistant", "One, two.")
+
+
+@pytest.mark.promise("runs.crash")
+def test_a_run_that_nobody_had_taken_yet_is_finished_too(pair, upstream):
+    """Each process here works one run at a time: the third waits, whoever else is there."""
+    gates = [Gate(), Gate()]
+    upstream.script(*(Say("One, ", gate, "two.") for gate in gates))
+    upstream.always(Say("One, ", "two."))
+    assistant, _ = beginning(pair.client)
+    runs = [
+        pair.client.beta.threads.create_and_run(
+            assistant_id=assistant.id, thread={"messages": [{"role": "user", "content": "Count"}]}
+        )
+        for _ in range(3)
+    ]
+    gates[0].wait()
+    client = pair.kill()
+    gates[1].open()
+    assert [over(client, run).status for run in runs] == ["completed"] * 3
+    for run in runs:
+        assert texts(client, run.thread_id) == [("user", "Count"), ("assistant", "One, two.")]
