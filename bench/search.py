@@ -58,7 +58,7 @@ async def fill(database: Database, chunks: int) -> float:
         ) -> None:
             id = f"file-{number}"
             await transaction.run(NEW_FILE, {"id": id})
-            params = {"store_id": STORE, "id": id, "number": number}
+            params: dict[str, Any] = {"store_id": STORE, "id": id, "number": number}
             await transaction.run(NEW_STORE_FILE, {**params, "attributes": f'{{"n":{number}}}'})
             await base.put(transaction, STORE, id, pieces, vectors, MODEL)
 

@@ -68,7 +68,8 @@ class Shelf:
         """How many chunks there are, and how many vectors."""
         async with self.database.read() as transaction:
             chunks, vectors = await transaction.one(CHUNKS, {}), await transaction.one(VECTORS, {})
-        assert chunks and vectors
+        assert chunks
+        assert vectors
         return chunks[0], vectors[0]
 
     async def search(

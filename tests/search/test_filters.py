@@ -21,7 +21,9 @@ ONE = st.builds(Comparison, st.sampled_from(["eq", "ne", "gt", "gte", "lt", "lte
 MANY = st.builds(Comparison, st.sampled_from(["in", "nin"]), KEYS, st.lists(SCALARS, max_size=3))
 FILTERS = st.recursive(
     ONE | MANY,
-    lambda inner: st.builds(Compound, st.sampled_from(["and", "or"]), st.lists(inner, min_size=1, max_size=3)),
+    lambda inner: st.builds(
+        Compound, st.sampled_from(["and", "or"]), st.lists(inner, min_size=1, max_size=3)
+    ),
     max_leaves=8,
 )
 FILES = 12

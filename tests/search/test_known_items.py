@@ -6,8 +6,8 @@ from tests.search.shelf import Shelf
 
 pytestmark = pytest.mark.anyio
 PASSAGES = {
-    "How are the locks of a canal filled?": "Sluices in the gates let water in until a lock of the canal is filled.",
-    "Why do leaves turn red in autumn?": "In autumn chlorophyll breaks down and red anthocyanins show in leaves.",
+    "How are the locks of a canal filled?": "Sluices let water in until a lock of the canal is filled.",
+    "Why do leaves turn red in autumn?": "In autumn chlorophyll goes and red anthocyanins show in leaves.",
     "max_completion_tokens": "Set `max_completion_tokens` to end a run early; it then ends incomplete.",
     "Wie backt man Brot?": "Brot backt man bei 220 Grad, die erste Viertelstunde mit Dampf.",
     "猫の餌": "猫の餌は一日に二回です。",

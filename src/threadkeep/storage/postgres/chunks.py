@@ -49,7 +49,7 @@ CONDITION = """
     )
 """
 OF_STORES = "= ANY(CAST(:stores AS TEXT[]))"
-# OFFSET keeps the first step to the index of words: the plan must not depend on what is in the tables.
+# OFFSET keeps the server from beginning with the files: the index of words is to be what is walked.
 BY_WORDS = f"""
     WITH asked AS MATERIALIZED (
         SELECT one.word, one.query
@@ -60,11 +60,12 @@ BY_WORDS = f"""
         SELECT asked.word, held.ids,
             ln(1 + (whole.chunks - cardinality(held.ids) + 0.5) / (cardinality(held.ids) + 0.5)) AS weight
         FROM asked CROSS JOIN whole CROSS JOIN LATERAL (
-            SELECT array_agg(c.id) AS ids FROM (
-                SELECT id, store_id, file_id FROM chunks
-                WHERE words @@ CAST(asked.query AS TSQUERY) OFFSET 0
-            ) c JOIN vector_store_files f ON f.store_id = c.store_id AND f.file_id = c.file_id
-            WHERE f.store_id {OF_STORES} AND {CONDITION}
+            SELECT array_agg(c.id) AS ids FROM chunks c
+            WHERE c.words @@ CAST(asked.query AS TSQUERY) AND EXISTS (
+                SELECT 1 FROM vector_store_files f
+                WHERE f.store_id = c.store_id AND f.file_id = c.file_id AND f.store_id {OF_STORES}
+                    AND {CONDITION} OFFSET 0
+            )
         ) held WHERE held.ids IS NOT NULL
     ), best AS MATERIALIZED (
         SELECT c.id, c.length, c.words FROM (
@@ -76,7 +77,7 @@ BY_WORDS = f"""
         SELECT avg(length) AS length FROM best
     )
     SELECT best.id, CAST(sum(
-        found.weight * held.times * 2.2 / (held.times + 1.2 * (0.25 + 0.75 * best.length / usual.length))
+        CAST(found.weight AS DOUBLE PRECISION) * held.times * 2.2 / (held.times + 1.2 * (0.25 + 0.75 * best.length / usual.length))
     ) AS DOUBLE PRECISION) AS score
     FROM best CROSS JOIN usual CROSS JOIN LATERAL (
         SELECT one.lexeme, cardinality(one.positions) AS times FROM unnest(best.words) AS one
