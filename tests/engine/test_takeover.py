@@ -7,6 +7,7 @@ import pytest
 from tests.engine.bench import SECONDS, WEATHER, Bench, happens, open_bench, told
 from tests.support.event_order import check, word_of
 from tests.support.scripted import Gate, said
+from threadkeep.assistants.model import FileSearchTool
 from threadkeep.errors import Unavailable
 from threadkeep.providers.base import Call
 from threadkeep.runs import progress, store
@@ -55,6 +56,25 @@ async def test_what_was_written_before_a_death_is_not_said_again(bench: Bench):
     assert [step.type for step in await bench.steps(run)] == ["message_creation"] * 2
     asked = bench.model.requests[-1].messages
     assert [one["content"] for one in asked] == ["Be kind.", "Hi", "One moment."]
+
+
+@pytest.mark.promise("runs.file-search.ends")
+async def test_a_search_that_was_completed_before_a_death_is_not_repeated(bench: Bench):
+    gate = Gate()
+    bench.model.script(said(Call(0, '{"query": "x"}', "call_a", "file_search")), ["Half an ans", gate])
+    thread = await bench.thread()
+    run, _ = await bench.run(thread, tools=[FileSearchTool()])
+    await happens(gate.reached)
+    await bench.crash()
+    bench.clock.advance(LEASE)
+    other = bench.second()
+    other.start()
+    await other.until(run, "completed")
+    assert [step.type for step in await bench.steps(run)] == ["tool_calls", "message_creation"]
+    assert len(bench.model.requests) == 3
+    told_again = bench.model.requests[-1].messages
+    assert told_again == bench.model.requests[1].messages
+    assert (told_again[-1]["tool_call_id"], told_again[-1]["content"]) == ("call_a", "Nothing was found.")
 
 
 async def test_a_death_while_the_client_is_awaited_changes_nothing(bench: Bench):

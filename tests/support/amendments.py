@@ -241,6 +241,13 @@ AMENDED = [
         {"type": "string"},
         "the v1 reference shows it once, so it is always there",
     ),
+    Amendment(
+        ("v2",),
+        "RunStepDetailsToolCallsFileSearchResultObject",
+        "attributes",
+        {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+        "the live service showed them, though the reference leaves them out",
+    ),
 ]
 
 EXTENSIONS: dict[str, Schema] = {

@@ -5,13 +5,14 @@ given to tools and leave no trace in the text. Calls of earlier runs are not rep
 are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct
 
 from threadkeep.assistants.model import Function, FunctionTool
+from threadkeep.engine.citations import Place, Source, marker, searches
 from threadkeep.engine.tokens import at_most
 from threadkeep.messages.model import (
     ImageFilePart,
@@ -22,7 +23,15 @@ from threadkeep.messages.model import (
     RefusalPart,
     TextPart,
 )
-from threadkeep.runs.model import FunctionToolCall, MessageCreationDetails, Run, RunStep, ToolCallsDetails
+from threadkeep.runs.model import (
+    CodeInterpreterCall,
+    FileSearchCall,
+    FunctionToolCall,
+    MessageCreationDetails,
+    Run,
+    RunStep,
+    ToolCallsDetails,
+)
 
 Chat = dict[str, Any]
 """One message of a prompt."""
@@ -127,12 +136,14 @@ def messages_of(steps: Sequence[RunStep]) -> list[str]:
     ]
 
 
-def done(steps: Sequence[RunStep], messages: Mapping[str, Message]) -> list[Chat]:
+def done(steps: Sequence[RunStep], messages: Mapping[str, Message], search: str | None = None) -> list[Chat]:
     """What a run has said and called so far; `messages` are those of its own that are still there.
 
-    A text that was followed by calls is one message with them: they came in one turn.
+    A text that was followed by calls is one message with them: they came in one turn. `search` is the name
+    of the function that searches files.
     """
     chats: list[Chat] = []
+    results = iter([found for _, found in searches(steps)])
     for step in steps:
         match step.step_details:
             case MessageCreationDetails(message_creation=made):
@@ -140,12 +151,12 @@ def done(steps: Sequence[RunStep], messages: Mapping[str, Message]) -> list[Chat
                 if message and (chat := spoken(message)):
                     chats.append(chat)
             case ToolCallsDetails(tool_calls=every):
-                calls = [call for call in every if isinstance(call, FunctionToolCall)]
+                calls = [call for call in every if not isinstance(call, CodeInterpreterCall)]
                 if calls:
                     before = chats.pop() if chats and is_plain_speech(chats[-1]) else {"content": None}
-                    asked = [called(call) for call in calls]
+                    asked = [called(call, search) for call in calls]
                     chats.append({"role": "assistant", "content": before["content"], "tool_calls": asked})
-                    chats.extend(answered(call) for call in calls)
+                    chats.extend(answered(call, results) for call in calls)
     return chats
 
 
@@ -153,13 +164,27 @@ def is_plain_speech(chat: Chat) -> bool:
     return chat["role"] == "assistant" and "tool_calls" not in chat
 
 
-def called(call: FunctionToolCall) -> Chat:
+def called(call: FunctionToolCall | FileSearchCall, search: str | None) -> Chat:
+    if isinstance(call, FileSearchCall):
+        function = {"name": search or "file_search", "arguments": call.arguments or "{}"}
+        return {"id": call.id, "type": "function", "function": function}
     function = {"name": call.function.name, "arguments": call.function.arguments}
     return {"id": call.id, "type": "function", "function": function}
 
 
-def answered(call: FunctionToolCall) -> Chat:
-    return {"role": "tool", "tool_call_id": call.id, "content": call.function.output or ""}
+def answered(
+    call: FunctionToolCall | FileSearchCall, results: Iterator[Sequence[tuple[Place, Source]]]
+) -> Chat:
+    """`results` are those of the searches that are still to be answered."""
+    output = passages(next(results)) if isinstance(call, FileSearchCall) else call.function.output
+    return {"role": "tool", "tool_call_id": call.id, "content": output or ""}
+
+
+def passages(found: Sequence[tuple[Place, Source]]) -> str:
+    """What a search tells the model."""
+    if not found:
+        return "Nothing was found."
+    return "\n\n".join(f"{marker(place, source.label)}\n{source.text}" for place, source in found)
 
 
 # ---------------------------------------------------------------- what goes beside the messages
@@ -177,8 +202,9 @@ def signature(function: Function) -> Chat:
     return {"name": function.name, **described, "parameters": function.parameters, **strict}
 
 
-def choice(run: Run, steps: Sequence[RunStep]) -> str | Chat | None:
-    """Which function must be called, if it must; None leaves it to the model.
+def choice(run: Run, steps: Sequence[RunStep], search: str | None = None) -> str | Chat | None:
+    """Which function must be called, if it must; None leaves it to the model. `search` is the one that
+    searches files.
 
     What is forced is forced once: a tool is to be called before the user is answered, and a run that
     had to call it in every turn would never end.
@@ -189,6 +215,8 @@ def choice(run: Run, steps: Sequence[RunStep]) -> str | Chat | None:
         return None
     if isinstance(run.tool_choice, str) or run.tool_choice.get("type") == "function":
         return run.tool_choice
+    if run.tool_choice.get("type") == "file_search" and search:
+        return {"type": "function", "function": {"name": search}}
     return None
 
 

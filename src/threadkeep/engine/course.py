@@ -11,10 +11,11 @@ from contextlib import aclosing
 from functools import partial
 from typing import Any, TypeVar, cast
 
-from threadkeep.assistants.model import FunctionTool
+from threadkeep.assistants.model import CodeInterpreterTool
 from threadkeep.context import Context
-from threadkeep.engine import prompt
+from threadkeep.engine import prompt, searching
 from threadkeep.engine.base import Watch
+from threadkeep.engine.citations import sources_of
 from threadkeep.engine.events import ELSEWHERE, Done, Event, RunEvent
 from threadkeep.engine.interrupts import Interrupted, Interrupts, Reason
 from threadkeep.engine.turn import (
@@ -25,6 +26,7 @@ from threadkeep.engine.turn import (
     FILTERED,
     Closing,
     Ending,
+    Searchable,
     Turn,
     ended,
     failed,
@@ -54,6 +56,8 @@ Changed = Callable[[str, str], None]
 
 WENT_WRONG = LastError("server_error", "Sorry, something went wrong.")
 NOTHING = Closing()
+CUT_SHORT = ("length", "content_filter")
+"""Reasons for which a model stops before its end."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
 """Seconds before what the database would not do is tried again."""
 log = logging.getLogger(__name__)
@@ -77,6 +81,8 @@ class Course:
         self._current = worked.run if worked else None
         self._steps: list[RunStep] = []
         self._turn: Turn | None = None
+        self._context_tokens = 0
+        """What the model can read."""
         self._interrupts = Interrupts()
         self._ending = False
         """Whether its outcome is settled, or its time over, so that nobody needs to look at the clock."""
@@ -195,28 +201,48 @@ class Course:
         else:
             if run.status == "queued":
                 await self._move(moved(run, "in_progress", started_at=now))
-            await self._take_turn()
+            await self._take_turns()
 
     # -------------------------------------------------------------- a turn
 
-    async def _take_turn(self) -> None:
+    async def _take_turns(self) -> None:
+        """Turn upon turn, as long as the model asks for nothing but what the server does itself."""
         require_offered(self._run)
+        if self._search_name is not None:
+            assert self._worked is not None
+            with self._interrupts.allowed():
+                await self._patiently(partial(searching.ready, self._context, self._worked))
+        while await self._take_turn():
+            pass
+
+    @property
+    def _search_name(self) -> str | None:
+        return searching.name_of(self._run)
+
+    async def _take_turn(self) -> bool:
+        """Whether another is to follow."""
         try:
             with self._interrupts.allowed():
                 turn, reason = await self._hear()
+                if reason not in CUT_SHORT and turn.searches():
+                    await self._search(turn)
         except prompt.TooLong as problem:
             if problem.reason is None:
                 raise ModelFailure("invalid_prompt", problem.message) from None
             await self._be_incomplete(CUT_OFF, problem.reason)
-            return
+            return False
         if reason == "length":
             await self._be_incomplete(CUT_OFF, "max_completion_tokens")
         elif reason == "content_filter":
             await self._be_incomplete(FILTERED, None)
-        elif turn.has_calls:  # whatever reason they give: some say "stop" after calls
+        elif turn.waits_for_client:  # whatever reason they give: some say "stop" after calls
             await self._wait_for_client(turn)
+        elif turn.has_calls:
+            await self._keep_calls(turn)
+            return True
         else:
             await self._end("completed", COMPLETED, completed_at=self._context.now())
+        return False
 
     async def _hear(self) -> tuple[Turn, str]:
         """Ask the model, and listen to the end."""
@@ -226,7 +252,8 @@ class Course:
         target = await self._patiently(find)
         asked = await self._patiently(partial(prompt.build, context, worked, self._steps, target))
         tell = self._watch.tell if self._watch else None
-        turn = self._turn = Turn(self._run, context.new_id, context.now, tell)
+        turn = self._turn = Turn(self._run, context.new_id, context.now, tell, self._searchable())
+        self._context_tokens = target.context_tokens
         answer = cast("AsyncGenerator[list[Piece], None]", target.provider.stream(asked.request))
         reason: str | None = None
         async with aclosing(answer):
@@ -257,6 +284,40 @@ class Course:
         await self._write(self._run, closing, due_at=self._context.runner.lease_until())
         self._steps += closing.steps
         turn.message_is_written()
+        self._tell_all(closing.events)
+
+    def _searchable(self) -> Searchable | None:
+        name, tool = self._search_name, searching.tool_of(self._run)
+        if name is None or tool is None:
+            return None
+        return Searchable(name, searching.ranking_options(tool), sources_of(self._steps))
+
+    async def _search(self, turn: Turn) -> None:
+        """Carry out the searches that the model asks for. Raises `ModelFailure` where they never end."""
+        tool, worked = searching.tool_of(self._run), self._worked
+        assert tool is not None
+        assert worked is not None
+        if searching.is_exhausted(self._steps):
+            raise ModelFailure(
+                "server_error", "The model searched the files again and again, without an answer."
+            )
+        room = await searching.room_for_results(self._steps, self._context_tokens)
+        found = {}
+        for id, arguments in turn.searches().items():
+            query = searching.query_of(self._run, tool, arguments)
+            hits = []
+            if query is not None:
+                hits = await self._patiently(partial(searching.find, self._context, worked, query))
+            hits, room = await searching.that_fit(hits, room)
+            found[id] = [searching.result_of(hit) for hit in hits]
+        turn.answer(found)
+
+    async def _keep_calls(self, turn: Turn) -> None:
+        """Write down calls that are carried out, before the model is asked again."""
+        closing = turn.closed(COMPLETED)
+        await self._write(self._run, closing, due_at=self._context.runner.lease_until())
+        self._steps += closing.steps
+        self._turn = None
         self._tell_all(closing.events)
 
     async def _wait_for_client(self, turn: Turn) -> None:
@@ -392,7 +453,7 @@ class Course:
 
 def require_offered(run: Run) -> None:
     """Raises `ModelFailure` for a tool that this server does not have."""
-    missing = [tool for tool in run.tools if not isinstance(tool, FunctionTool)]
+    missing = [tool for tool in run.tools if isinstance(tool, CodeInterpreterTool)]
     if missing and run.tool_choice != "none":
         name = missing[0].__struct_config__.tag
         raise ModelFailure(

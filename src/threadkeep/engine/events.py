@@ -3,7 +3,8 @@
 The order of events is protocol section 7. `name` is the event's name without its `thread.` prefix.
 """
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -45,13 +46,15 @@ class MessageEvent(Struct, frozen=True):
 
 
 class TextDelta(Struct, frozen=True):
-    """A piece of a message's text. `first` of its content part: it carries the empty annotations."""
+    """A piece of a message's text. `first` of its content part: it carries the empty annotations.
+    `annotations` are those of this piece, each with its place among the part's (`index`)."""
 
     message_id: str
     index: int
     value: str
     first: bool = False
     refusal: bool = False
+    annotations: Sequence[dict[str, Any]] = ()
 
 
 class CallDelta(Struct, frozen=True):
@@ -62,6 +65,15 @@ class CallDelta(Struct, frozen=True):
     arguments: str
     id: str | None = None
     name: str | None = None
+
+
+class SearchDelta(Struct, frozen=True):
+    """A search of files in a step begins; what it finds comes when the step is completed."""
+
+    step_id: str
+    index: int
+    id: str
+    ranking_options: dict[str, Any]
 
 
 class StreamError(Struct, frozen=True):
@@ -78,4 +90,14 @@ class Done(Struct, frozen=True):
     """Nothing follows."""
 
 
-Event = ThreadCreated | RunEvent | StepEvent | MessageEvent | TextDelta | CallDelta | StreamError | Done
+Event = (
+    ThreadCreated
+    | RunEvent
+    | StepEvent
+    | MessageEvent
+    | TextDelta
+    | CallDelta
+    | SearchDelta
+    | StreamError
+    | Done
+)

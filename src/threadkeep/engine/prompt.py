@@ -11,7 +11,7 @@ from typing import Literal
 from msgspec import Struct
 
 from threadkeep.context import Context
-from threadkeep.engine import images
+from threadkeep.engine import images, searching
 from threadkeep.engine.chat import (
     Chat,
     Weight,
@@ -73,8 +73,11 @@ async def build(context: Context, worked: Worked, steps: list[RunStep], target: 
     room = room_for(run, steps, target)
     own = await own_messages(context, worked, steps)
     told: list[Chat] = [{"role": "system", "content": run.instructions}] if run.instructions else []
-    said = done(steps, own)
+    search = searching.name_of(run)
+    said = done(steps, own, search)
     tools, format = functions(run), answer_format(run)
+    if search and not searching.is_exhausted(steps):
+        tools.append(searching.offered(search))
     fixed = [weight(chat) for chat in (*told, *said)] + [weight_of_rest(tools, format)]
     history, tokens = await newest(context, worked, fixed, room)
     history = await with_images(context, worked.project_id, history)
@@ -82,7 +85,7 @@ async def build(context: Context, worked: Worked, steps: list[RunStep], target: 
         model=target.model,
         messages=[*told, *reversed(history), *said],
         tools=tools,
-        tool_choice=choice(run, steps) if tools else None,
+        tool_choice=choice(run, steps, search) if tools else None,
         parallel_tool_calls=False if tools and not run.parallel_tool_calls else None,
         response_format=format,
         temperature=other_than(run.temperature, 1.0),

@@ -17,12 +17,21 @@ from threadkeep.engine.events import (
     Event,
     MessageEvent,
     RunEvent,
+    SearchDelta,
     StepEvent,
     TextDelta,
     ThreadCreated,
 )
 from threadkeep.messages.model import Message, RefusalPart, TextPart
-from threadkeep.runs.model import FunctionToolCall, MessageCreationDetails, Run, RunStep, Start, Usage
+from threadkeep.runs.model import (
+    FileSearchCall,
+    FunctionToolCall,
+    MessageCreationDetails,
+    Run,
+    RunStep,
+    Start,
+    Usage,
+)
 
 SECONDS_BETWEEN_LOOKS = 1.0
 """Steps come without a change of the run's status; of changes a reader hears at once."""
@@ -119,6 +128,8 @@ def opening(step: RunStep, messages: Mapping[str, Message]) -> Iterator[Event]:
         for index, call in enumerate(step.step_details.tool_calls):
             if isinstance(call, FunctionToolCall):
                 yield CallDelta(step.id, index, call.function.arguments, call.id, call.function.name)
+            elif isinstance(call, FileSearchCall):
+                yield SearchDelta(step.id, index, call.id, call.file_search.get("ranking_options", {}))
 
 
 def growing(message: Message) -> Iterator[Event]:
@@ -134,7 +145,8 @@ def growing(message: Message) -> Iterator[Event]:
     yield MessageEvent("in_progress", opened)
     for index, part in enumerate(message.content):
         if isinstance(part, TextPart) and part.text.value:
-            yield TextDelta(message.id, index, part.text.value, first=True)
+            annotations = [{"index": n, **one} for n, one in enumerate(part.text.annotations)]
+            yield TextDelta(message.id, index, part.text.value, first=True, annotations=annotations)
         elif isinstance(part, RefusalPart) and part.refusal:
             yield TextDelta(message.id, index, part.refusal, first=True, refusal=True)
 
@@ -161,7 +173,7 @@ def sign_of(event: Event) -> tuple[str, ...]:
             return (kind, event.name, event.message.id)
         case TextDelta():
             return (kind, event.message_id, str(event.index))
-        case CallDelta():
+        case CallDelta() | SearchDelta():
             return (kind, event.step_id, str(event.index))
     return (kind,)
 

@@ -4,19 +4,21 @@ What is told while the turn goes on is protocol section 7 up to the last delta. 
 its `Closing`, once that is written down.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from io import StringIO
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
-from threadkeep.engine.events import CallDelta, Event, MessageEvent, StepEvent, TextDelta
+from threadkeep.engine.citations import Citer, Sources
+from threadkeep.engine.events import CallDelta, Event, MessageEvent, SearchDelta, StepEvent, TextDelta
 from threadkeep.ids import IdMaker
 from threadkeep.messages.model import IncompleteDetails, Message, Part, RefusalPart, Text, TextPart
 from threadkeep.providers.base import Call
 from threadkeep.runs.model import (
     CalledFunction,
+    FileSearchCall,
     FunctionCall,
     FunctionToolCall,
     LastError,
@@ -25,6 +27,7 @@ from threadkeep.runs.model import (
     RequiredCall,
     Run,
     RunStep,
+    ToolCall,
     ToolCallsDetails,
     Usage,
 )
@@ -77,37 +80,85 @@ def stored(step: RunStep) -> RunStep:
     return step if step.status == "in_progress" else msgspec.structs.replace(step, expires_at=None)
 
 
+class OpenPart:
+    """A part of a message while it is spoken; `citer` finds what its text cites, where that may be."""
+
+    __slots__ = ("citer", "is_refusal", "text")
+
+    def __init__(self, is_refusal: bool, sources: Sources | None) -> None:
+        self.is_refusal, self.text = is_refusal, StringIO()
+        self.citer = Citer(sources) if sources and not is_refusal else None
+
+    def content(self) -> Part:
+        value = self.text.getvalue()
+        if self.is_refusal:
+            return RefusalPart(value)
+        return TextPart(Text(value, list(self.citer.annotations) if self.citer else []))
+
+
 class OpenMessage:
-    """A message while it is spoken: its parts are (is a refusal, text)."""
+    """A message while it is spoken."""
 
     __slots__ = ("message", "parts", "step")
 
     def __init__(self, message: Message, step: RunStep) -> None:
         self.message, self.step = message, step
-        self.parts: list[tuple[bool, StringIO]] = []
+        self.parts: list[OpenPart] = []
 
     def content(self) -> list[Part]:
+        return [part.content() for part in self.parts]
+
+    def held(self) -> list[TextDelta]:
+        """What is still to be told of the parts: a beginning of a marker that did not become one."""
         return [
-            RefusalPart(text.getvalue()) if refusal else TextPart(Text(text.getvalue()))
-            for refusal, text in self.parts
+            TextDelta(self.message.id, index, held, first=held == part.text.getvalue())
+            for index, part in enumerate(self.parts)
+            if part.citer and (held := part.citer.held)
         ]
 
 
 class OpenCall:
-    """A call while its arguments are written."""
+    """A call while its arguments are written. One with `ranking` is a search that the server carries out:
+    `results` are what it has found."""
 
-    __slots__ = ("arguments", "id", "name", "place")
+    __slots__ = ("arguments", "id", "name", "place", "ranking", "results")
 
-    def __init__(self, id: str, name: str, place: int) -> None:
-        self.id, self.name, self.place = id, name, place
+    def __init__(self, id: str, name: str, place: int, ranking: dict[str, Any] | None) -> None:
+        self.id, self.name, self.place, self.ranking = id, name, place, ranking
         self.arguments = StringIO()
+        self.results: list[dict[str, Any]] = []
+
+    def so_far(self) -> ToolCall:
+        arguments = self.arguments.getvalue()
+        if self.ranking is None:
+            return FunctionToolCall(id=self.id, function=CalledFunction(self.name, arguments))
+        search = {"ranking_options": self.ranking, "results": self.results}
+        return FileSearchCall(id=self.id, file_search=search, arguments=arguments)
+
+
+class Searchable(Struct, frozen=True):
+    """How the model calls the search of files; what it was shown of them before."""
+
+    name: str
+    ranking: dict[str, Any]
+    sources: Sources | None
 
 
 class Turn:
-    """What the model has said so far in one turn of a run. `tell` is None where nobody watches."""
+    """What the model has said so far in one turn of a run. `tell` is None where nobody watches,
+    `search` where no files can be searched."""
 
-    def __init__(self, run: Run, new_id: IdMaker, now: Callable[[], int], tell: Tell | None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        new_id: IdMaker,
+        now: Callable[[], int],
+        tell: Tell | None,
+        search: Searchable | None = None,
+    ) -> None:
         self._run, self._new_id, self._now = run, new_id, now
+        self._search = search
+        self._sources = search.sources if search else None
         self._tell = tell
         self._message: OpenMessage | None = None
         self._step_of_calls: RunStep | None = None
@@ -124,16 +175,33 @@ class Turn:
             return
         message = self._message or self._begin_message()
         parts = message.parts
-        first = not parts or parts[-1][0] is not refusal
+        first = not parts or parts[-1].is_refusal is not refusal
         if first:
-            parts.append((refusal, StringIO()))
-        parts[-1][1].write(value)
-        if self._tell is not None:
+            parts.append(OpenPart(refusal, self._sources))
+        part = parts[-1]
+        part.text.write(value)
+        if part.citer is not None:
+            self._say_cited(message, part, part.citer, value)
+        elif self._tell is not None:
             self._tell(TextDelta(message.message.id, len(parts) - 1, value, first, refusal))
+
+    def _say_cited(self, message: OpenMessage, part: OpenPart, citer: Citer, value: str) -> None:
+        """A piece of a text that may cite something."""
+        first = len(citer.held) + len(value) == part.text.tell()
+        index = len(citer.annotations)
+        for text, annotation in citer.take(value):
+            annotations: tuple[dict[str, Any], ...] = ()
+            if annotation is not None:
+                annotations = ({"index": index, **annotation},)
+                index += 1
+            if self._tell is not None:
+                place = len(message.parts) - 1
+                self._tell(TextDelta(message.message.id, place, text, first, False, annotations))
+            first = False
 
     def say_nothing(self) -> None:
         """An answer without a word is a message all the same."""
-        (self._message or self._begin_message()).parts.append((False, StringIO()))
+        (self._message or self._begin_message()).parts.append(OpenPart(False, None))
 
     @property
     def has_message(self) -> bool:
@@ -144,6 +212,22 @@ class Turn:
     def has_calls(self) -> bool:
         return bool(self._calls)
 
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether a call is the client's to carry out."""
+        return any(call.ranking is None for call in self._calls.values())
+
+    def searches(self) -> dict[str, str]:
+        """The arguments of each search, by the id of its call."""
+        return {
+            call.id: call.arguments.getvalue() for call in self._calls.values() if call.ranking is not None
+        }
+
+    def answer(self, found: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Searches have found these results, by the ids of their calls."""
+        for call in self._calls.values():
+            call.results = found.get(call.id, call.results)
+
     def call(self, piece: Call) -> None:
         """A piece of a function call."""
         step = self._step_of_calls or self._begin_calls()
@@ -153,10 +237,16 @@ class Turn:
             taken = {one.id for one in self._calls.values()}
             id = piece.id if piece.id and piece.id not in taken else self._new_id("call_")
             name = piece.name or ""
-            call = self._calls[piece.index] = OpenCall(id, name, len(self._calls))
+            search = self._search
+            ranking = search.ranking if search and search.name == name else None
+            call = self._calls[piece.index] = OpenCall(id, name, len(self._calls), ranking)
         call.arguments.write(piece.arguments)
-        if self._tell is not None:
+        if self._tell is None:
+            return
+        if call.ranking is None:
             self._tell(CallDelta(step.id, call.place, piece.arguments, id, name))
+        elif id is not None:
+            self._tell(SearchDelta(step.id, call.place, id, call.ranking))
 
     def _begin_message(self) -> OpenMessage:
         run, now = self._run, self._now()
@@ -238,6 +328,7 @@ class Turn:
         return [
             RequiredCall(id=call.id, function=FunctionCall(call.name, call.arguments.getvalue()))
             for call in self._calls.values()
+            if call.ranking is None
         ]
 
     def _closed_message(self, ending: Ending, now: int, usage: Usage | None) -> Closing:
@@ -253,13 +344,10 @@ class Turn:
         )
         step = ended(self._message.step, ending, now, usage)
         told = MessageEvent("incomplete" if incomplete else "completed", message)
-        return Closing([message], [step], [told, StepEvent(ending.step, step)])
+        return Closing([message], [step], [*self._message.held(), told, StepEvent(ending.step, step)])
 
     def _calls_so_far(self) -> RunStep | None:
         if self._step_of_calls is None:
             return None
-        calls = [
-            FunctionToolCall(id=call.id, function=CalledFunction(call.name, call.arguments.getvalue()))
-            for call in self._calls.values()
-        ]
-        return msgspec.structs.replace(self._step_of_calls, step_details=ToolCallsDetails(list(calls)))
+        calls = [call.so_far() for call in self._calls.values()]
+        return msgspec.structs.replace(self._step_of_calls, step_details=ToolCallsDetails(calls))

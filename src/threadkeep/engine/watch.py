@@ -56,6 +56,8 @@ class Feed:
                 or last.message_id != event.message_id
                 or last.index != event.index
                 or last.refusal != event.refusal
+                or last.annotations
+                or event.annotations
             ):
                 return False
             before, piece = last.value, event.value

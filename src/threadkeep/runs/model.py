@@ -301,8 +301,11 @@ class CodeInterpreterCall(Struct, frozen=True, kw_only=True, tag_field="type", t
 
 
 class FileSearchCall(Struct, frozen=True, kw_only=True, tag_field="type", tag="file_search"):
+    """`arguments` is what the model asked for, as JSON text; no dialect shows it."""
+
     id: str
     file_search: dict[str, Any]
+    arguments: str = ""
 
 
 ToolCall = FunctionToolCall | CodeInterpreterCall | FileSearchCall

@@ -9,7 +9,7 @@ from typing import Literal
 from msgspec import Struct
 
 from threadkeep import errors
-from threadkeep.engine.events import TextDelta
+from threadkeep.engine.events import SearchDelta, TextDelta
 from threadkeep.errors import Invalid, Problem
 from threadkeep.messages.model import (
     IncompleteDetails,
@@ -94,7 +94,8 @@ EVENTS: sse.Forms = {
         runs_v1.step_in_stream,
         runs_v1.NAMES,
     ),
-    TextDelta: lambda delta: "" if delta.refusal else sse.text_delta(delta),
+    TextDelta: lambda delta: "" if delta.refusal else sse.quoted_text_delta(delta),
+    SearchDelta: sse.retrieval_delta,
 }
 """v1 has no refusals: neither their pieces nor their parts are shown."""
 

@@ -12,6 +12,7 @@ from threadkeep.wire import assistants, runs, search, sse, uploads, vector_store
 from threadkeep.wire.answers import OF_UPLOADS, OF_VECTOR_STORES, OPENAI_ERRORS, answers, of_assistants
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.check import type_name
+from threadkeep.wire.citations import body_without_quotes, without_quotes
 from threadkeep.wire.openai_errors import COMMON, envelope
 from threadkeep.wire.shapes import CreateMessageV2, ModifyMetadata, metadata_change, new_message
 from threadkeep.wire.threads import CreateThread, ModifyThread, new_thread, thread_change
@@ -249,16 +250,20 @@ DIALECT = Dialect(
         "batch_id": "vsfb",
         "upload_id": "upload",
     },
-    assistant=lambda stored: stored.body,  # already in this form, as a message's is
+    assistant=lambda stored: stored.body,  # already in this form
     assistant_file=text_of,
-    message=str,
+    message=body_without_quotes,
     thread=text_of,
     file=text_of,
     message_file=text_of,
     run=runs.run,
     step=runs.step,
     step_with_content=runs.step_with_content,
-    events=sse.writer(sse.forms(text_of, text_of, runs.run_in_stream, runs.step_in_stream)),
+    events=sse.writer(
+        sse.forms(
+            text_of, lambda told: text_of(without_quotes(told)), runs.run_in_stream, runs.step_in_stream
+        )
+    ),
     errors={**COMMON, Invalid: invalid, errors.WrongPrefix: wrong_prefix},
     answers={
         **of_assistants(Assistant),

@@ -15,6 +15,7 @@ from threadkeep.engine.events import (
     Event,
     MessageEvent,
     RunEvent,
+    SearchDelta,
     StepEvent,
     StreamError,
     TextDelta,
@@ -24,6 +25,7 @@ from threadkeep.messages.model import Message
 from threadkeep.runs.model import Run, RunStep, ToolCallsDetails
 from threadkeep.threads.model import Thread
 from threadkeep.wire.base import encode, text_of
+from threadkeep.wire.citations import with_empty_quotes
 
 Forms = Mapping[type, Callable[[Any], str]]
 
@@ -49,6 +51,7 @@ def forms(
         MessageEvent: lambda event: named(f"thread.message.{event.name}", message(message_of(event))),
         TextDelta: text_delta,
         CallDelta: call_delta,
+        SearchDelta: search_delta,
         StreamError: stream_error,
         Done: done,
     }
@@ -100,10 +103,22 @@ def step_of(event: StepEvent) -> RunStep:
 
 
 def text_delta(event: TextDelta) -> str:
-    """Annotations come with the first piece only: readers add lists up, too."""
+    """The first piece has a list of annotations, be it empty; later ones have those that are new, since
+    readers add lists up, too."""
+    return piece_of_text(event, with_empty_quotes(event.annotations) if event.annotations else ())
+
+
+def quoted_text_delta(event: TextDelta) -> str:
+    """Likewise, with the passages that are cited."""
+    return piece_of_text(event, event.annotations)
+
+
+def piece_of_text(event: TextDelta, annotations: Sequence[Any]) -> str:
     value = encode(event.value).decode()
     if event.refusal:
         content = f'"type":"refusal","refusal":{value}'
+    elif annotations:
+        content = f'"type":"text","text":{{"value":{value},"annotations":{encode(annotations).decode()}}}'
     elif event.first:
         content = f'"type":"text","text":{{"value":{value},"annotations":[]}}'
     else:
@@ -127,7 +142,18 @@ def call_delta(event: CallDelta) -> str:
     return pieces
 
 
-def step_delta(event: CallDelta, call: str) -> str:
+def search_delta(event: SearchDelta) -> str:
+    """Nothing is found yet."""
+    search = encode({"ranking_options": event.ranking_options, "results": []}).decode()
+    return step_delta(event, f'"id":{encode(event.id).decode()},"type":"file_search","file_search":{search}')
+
+
+def retrieval_delta(event: SearchDelta) -> str:
+    """In v1, which shows no more of it than that."""
+    return step_delta(event, f'"id":{encode(event.id).decode()},"type":"retrieval","retrieval":{{}}')
+
+
+def step_delta(event: CallDelta | SearchDelta, call: str) -> str:
     return (
         f'event: thread.run.step.delta\ndata: {{"id":"{event.step_id}","object":"thread.run.step.delta",'
         f'"delta":{{"step_details":{{"type":"tool_calls","tool_calls":[{{"index":{event.index},{call}}}]}}}}}}\n\n'
