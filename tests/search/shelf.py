@@ -1,5 +1,6 @@
 """Stores with files in them, without a server around them."""
 
+import itertools
 import json
 from types import SimpleNamespace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from threadkeep.filters import Filter
 from threadkeep.search import base
 from threadkeep.search.model import Chunk
-from threadkeep.storage.database import Database, Transaction
+from threadkeep.storage.database import Database, Params, Transaction
 
 MODEL = "model"
 NEW_FILE = """
@@ -18,7 +19,7 @@ NEW_STORE_FILE = """
     INSERT INTO vector_store_files (
         store_id, file_id, project_id, position, created_at, status, usage_bytes, max_tokens, overlap_tokens,
         attributes, attempt
-    ) VALUES (:store, :id, 'p', 1, 1, :status, 1, 800, 400, :attributes, 0) ON CONFLICT DO NOTHING
+    ) VALUES (:store, :id, 'p', :position, 1, :status, 1, 800, 400, :attributes, 0) ON CONFLICT DO NOTHING
 """
 CHUNKS = "SELECT count(*) FROM chunks"
 VECTORS = "SELECT count(*) FROM chunk_vectors"
@@ -29,6 +30,7 @@ class Shelf:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._positions = itertools.count(1)
         self._context: Any = SimpleNamespace(database=database, embedder=SimpleNamespace(model=MODEL))
 
     async def put(
@@ -45,7 +47,13 @@ class Shelf:
 
         async def work(transaction: Transaction) -> None:
             await transaction.run(NEW_FILE, {"id": id, "filename": f"{id}.txt"})
-            row = {"store": store, "id": id, "status": status, "attributes": json.dumps(attributes)}
+            row: Params = {
+                "store": store,
+                "id": id,
+                "position": next(self._positions),
+                "status": status,
+                "attributes": json.dumps(attributes),
+            }
             await transaction.run(NEW_STORE_FILE, row)
             chunks = [Chunk(number, text) for number, text in enumerate(texts)]
             await base.put(transaction, store, id, chunks, vectors, model)

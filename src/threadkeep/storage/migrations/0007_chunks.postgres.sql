@@ -9,7 +9,7 @@ CREATE TABLE chunks (
     UNIQUE (store_id, file_id, number)
 );
 
-CREATE INDEX chunks_by_words ON chunks USING gin (words);
+CREATE INDEX chunks_by_words ON chunks USING gin (words) WITH (fastupdate = off);
 
 -- Where the server has no pgvector of version 0.8 or later, or we may not make it ours, there are no vectors.
 DO $$
