@@ -77,7 +77,8 @@ BY_WORDS = f"""
         SELECT avg(length) AS length FROM best
     )
     SELECT best.id, CAST(sum(
-        CAST(found.weight AS DOUBLE PRECISION) * held.times * 2.2 / (held.times + 1.2 * (0.25 + 0.75 * best.length / usual.length))
+        CAST(found.weight AS DOUBLE PRECISION) * held.times * 2.2
+            / (held.times + 1.2 * (0.25 + 0.75 * best.length / usual.length))
     ) AS DOUBLE PRECISION) AS score
     FROM best CROSS JOIN usual CROSS JOIN LATERAL (
         SELECT one.lexeme, cardinality(one.positions) AS times FROM unnest(best.words) AS one
