@@ -25,7 +25,7 @@ SCHEMA = """
     UNION ALL SELECT 'trigger', tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
     UNION ALL SELECT 'function', proname, prosrc FROM pg_proc
     WHERE pronamespace = 'public'::regnamespace
-    ORDER BY 1, 2
+    ORDER BY 1, 2, 3
 """
 
 

@@ -6,8 +6,10 @@ to be compared, which is nearly always; HNSW is for more, and for the lengths th
 """
 
 import json
+import logging
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from threadkeep.filters import Comparison, Filter
@@ -15,6 +17,8 @@ from threadkeep.storage.chunks import Entry, Found, Scope
 
 if TYPE_CHECKING:
     from threadkeep.storage.database import Params, Transaction
+
+log = logging.getLogger(__name__)
 
 INDEXED = (256, 384, 512, 768, 1024, 1536, 2560, 3072)
 """The lengths of vectors that have an HNSW index, as the schema makes them."""
@@ -42,17 +46,22 @@ DELETE_SOME = """
         SELECT id FROM chunks WHERE store_id = :store_id ORDER BY file_id, number LIMIT :rows
     ) RETURNING id
 """
+# Within a SELECT of its own what is asked for is read once, not for each row.
 CONDITION = """
     f.status = 'completed' AND (
         CAST(:filter AS TEXT) IS NULL OR CAST(replace(f.attributes, '\\u0000', '\\ufffd') AS JSONB)
-            @@ CAST(CAST(:filter AS TEXT) AS JSONPATH)
+            @@ (SELECT CAST(CAST(:filter AS TEXT) AS JSONPATH))
     )
 """
 OF_STORES = "= ANY(CAST(:stores AS TEXT[]))"
-# OFFSET keeps the server from beginning with the files: the index of words is to be what is walked.
+FILES = f"""
+    SELECT f.store_id, f.file_id FROM vector_store_files f WHERE f.store_id {OF_STORES} AND {CONDITION}
+"""
+# IS TRUE keeps the server from beginning with the files: while the index of words, or of vectors, is walked,
+# they are looked up in a table that is made of them once.
 BY_WORDS = f"""
     WITH asked AS MATERIALIZED (
-        SELECT one.word, one.query
+        SELECT one.word, CAST(one.query AS TSQUERY) AS query
         FROM unnest(CAST(:words AS TEXT[]), CAST(:queries AS TEXT[])) AS one (word, query)
     ), whole AS MATERIALIZED (
         SELECT count(*) AS chunks FROM chunks WHERE store_id {OF_STORES}
@@ -61,11 +70,7 @@ BY_WORDS = f"""
             ln(1 + (whole.chunks - cardinality(held.ids) + 0.5) / (cardinality(held.ids) + 0.5)) AS weight
         FROM asked CROSS JOIN whole CROSS JOIN LATERAL (
             SELECT array_agg(c.id) AS ids FROM chunks c
-            WHERE c.words @@ CAST(asked.query AS TSQUERY) AND EXISTS (
-                SELECT 1 FROM vector_store_files f
-                WHERE f.store_id = c.store_id AND f.file_id = c.file_id AND f.store_id {OF_STORES}
-                    AND {CONDITION} OFFSET 0
-            )
+            WHERE c.words @@ asked.query AND ((c.store_id, c.file_id) IN ({FILES})) IS TRUE
         ) held WHERE held.ids IS NOT NULL
     ), best AS MATERIALIZED (
         SELECT c.id, c.length, c.words FROM (
@@ -93,7 +98,7 @@ MANY = f"""
         WHERE f.store_id {OF_STORES} AND {CONDITION} LIMIT :most
     ) held
 """
-ASKED = "CAST(CAST(:vector AS TEXT) AS HALFVEC)"
+ASKED = "(SELECT CAST(CAST(:vector AS TEXT) AS HALFVEC))"
 EXACT = f"""
     WITH near AS MATERIALIZED (
         SELECT v.id, v.vector <=> {ASKED} AS distance
@@ -108,10 +113,7 @@ NEAREST = f"""
     WITH near AS MATERIALIZED (
         SELECT v.id, CAST(v.vector AS HALFVEC({{dimensions}})) <=> {ASKED} AS distance FROM chunk_vectors v
         WHERE vector_dims(v.vector) = {{dimensions}} AND v.model = :model
-            AND v.store_id || '' {OF_STORES} AND EXISTS (
-                SELECT 1 FROM vector_store_files f
-                WHERE f.store_id = v.store_id AND f.file_id = v.file_id AND {CONDITION} OFFSET 0
-            )
+            AND ((v.store_id, v.file_id) IN ({FILES})) IS TRUE
         ORDER BY CAST(v.vector AS HALFVEC({{dimensions}})) <=> {ASKED} LIMIT :limit
     )
     SELECT id, 1 - distance FROM near ORDER BY distance, id
@@ -142,7 +144,7 @@ class PostgresChunks:
         }
         await self._transaction.run(INSERT, rows)
         with_vectors = [(one.number, text_of(one.vector)) for one in entries if one.vector is not None]
-        if with_vectors and await self._transaction.has_table(TABLE):
+        if with_vectors and await self._has_vectors():
             vectors: Params = {
                 "store_id": store_id,
                 "file_id": file_id,
@@ -170,7 +172,7 @@ class PostgresChunks:
         return found_of(await self._transaction.all(BY_WORDS, params))
 
     async def by_vector(self, scope: Scope, vector: Sequence[float], model: str, limit: int) -> list[Found]:
-        if not await self._transaction.has_table(TABLE):
+        if not await self._has_vectors():
             return []
         params: Params = {**params_of(scope), "vector": text_of(vector), "model": model, "limit": limit}
         if len(vector) in INDEXED and await self._are_many(scope):
@@ -181,12 +183,24 @@ class PostgresChunks:
         params = {**params, "dimensions": len(vector)}
         return found_of(await self._transaction.all(EXACT, params))
 
+    async def _has_vectors(self) -> bool:
+        if await self._transaction.has_table(TABLE):
+            return True
+        say_words_alone()
+        return False
+
     async def _are_many(self, scope: Scope) -> bool:
         row = await self._transaction.one(MANY, {**params_of(scope), "most": LARGEST_EXACT + 1})
         return row is not None and row[0] > LARGEST_EXACT
 
     async def rows(self, ids: Sequence[int]) -> list[tuple[Any, ...]]:
         return await self._transaction.all(ROWS, {"ids": [*ids]})
+
+
+@cache
+def say_words_alone() -> None:
+    """Once a process."""
+    log.warning("event=no_pgvector needed=0.8 search=words")
 
 
 def found_of(rows: Sequence[tuple[Any, ...]]) -> list[Found]:
