@@ -137,7 +137,7 @@ async def test_a_statement_that_one_spoils_is_taken_apart(on_postgres, monkeypat
     )
     assert (one, other) == (expected, expected)
     assert isinstance(problem, Exception)
-    assert sorted(sent) == sorted([PAGES, PAGE, PAGE, PAGE])
+    assert sent.count(PAGE) == 3  # each by itself, whatever was tried together before
 
 
 async def test_whoever_goes_away_takes_nobody_along(context):
