@@ -102,18 +102,23 @@ async def test_each_is_what_it_is_alone(context):
     assert kinds == {Page, NotFound}
 
 
+def pages_in(sent):
+    """Without what the server looks for by itself now and then."""
+    return [statement for statement in sent if statement in (PAGE, PAGES)]
+
+
 async def test_what_is_asked_together_is_one_statement_and_a_lone_page_is_plain(on_postgres, sent):
     context = on_postgres
     threads = [await thread_of(context, 2) for _ in range(5)]
     sent.clear()
     pages = await asyncio.gather(*(beside(context, thread) for thread in threads))
-    assert sent == [PAGES]
+    assert pages_in(sent) == [PAGES]
     assert pages == [await alone(context, thread) for thread in threads]
     sent.clear()
     task = asyncio.create_task(beside(context, threads[0]))
     for _ in range(4):  # turns of the loop, none of which takes any time
         await asyncio.sleep(0)
-    assert sent == [PAGE]
+    assert pages_in(sent) == [PAGE]
     assert await task == pages[0]
 
 
@@ -122,7 +127,7 @@ async def test_a_crowd_is_read_in_few_statements(on_postgres, sent):
     thread = await thread_of(context, 3)
     sent.clear()
     crowd = await asyncio.gather(*(beside(context, thread) for _ in range(3 * QUESTIONS.largest)))
-    assert sent == [PAGES] * 3
+    assert pages_in(sent) == [PAGES] * 3
     assert crowd == [await alone(context, thread)] * len(crowd)
 
 
