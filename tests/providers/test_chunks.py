@@ -2,47 +2,19 @@
 
 import json
 from itertools import pairwise
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.providers.arriving import DONE, STOP, called, chunk, said, taken
 from tests.providers.conftest import calls_of, refusal_of, text_of
 from threadkeep.providers.base import Finish, Piece, Text, Used
-from threadkeep.providers.chunks import Chunks, ErrorSaid, Malformed
+from threadkeep.providers.chunks import Chunks, ErrorSaid
+from threadkeep.providers.completion import Malformed
 from threadkeep.runs.model import CachedTokens, ReasoningTokens, Usage
 
 pytestmark = pytest.mark.promise("providers.departures")
-
-
-def chunk(delta: dict[str, Any] | None = None, finish: str | None = None, **more: Any) -> bytes:
-    choices = (
-        [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}]
-    )
-    return b"data: " + json.dumps({"id": "x", "choices": choices, **more}).encode() + b"\n\n"
-
-
-def said(text: str) -> bytes:
-    return chunk({"content": text})
-
-
-def called(**delta: Any) -> bytes:
-    return chunk({"tool_calls": [delta]})
-
-
-DONE = b"data: [DONE]\n\n"
-STOP = chunk({}, "stop")
-
-
-def taken(*parts: bytes) -> list[Piece]:
-    """Every piece of an answer that arrives in these parts. Raises what is wrong with it."""
-    chunks = Chunks()
-    pieces = [piece for part in parts for piece in chunks.feed(part)]
-    pieces += chunks.end()
-    if chunks.trouble:
-        raise chunks.trouble
-    return pieces
 
 
 def reason(pieces: list[Piece]) -> str:

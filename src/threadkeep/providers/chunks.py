@@ -1,27 +1,29 @@
 """A chat completion as it arrives: bytes in, pieces out.
 
-This runs once for every piece that a model writes, so only the fields below are decoded and everything
-else in a chunk is skipped. It takes what servers of this API really send: the form that OpenAI published,
-and their departures from it, which the comments name.
+This runs once for every piece that a model writes, so only what `providers.completion` names is decoded and
+everything else in a chunk is skipped. It takes what servers of this API really send: the form that OpenAI
+published, and their departures from it, which the comments name.
 """
 
-import json
-import re
-import secrets
 from typing import Any
 
-import msgspec
-from msgspec import Struct
-
-from threadkeep.providers.base import Call, Finish, Piece, Refusal, Text, Used
-from threadkeep.runs.model import CachedTokens, ReasoningTokens, Usage
+from threadkeep.providers.base import Finish, Piece, Refusal, Text, Used
+from threadkeep.providers.calls import Calls
+from threadkeep.providers.completion import (
+    FINISHES,
+    CallDelta,
+    Chunk,
+    Malformed,
+    UsageSaid,
+    decoded,
+    joined,
+    shown,
+    usage_of,
+)
+from threadkeep.providers.halves import Halves, mended
 
 MOST_HELD = 16 * 1024 * 1024
 """Bytes of one line, or of one answer that is not a stream. More is no chat completion."""
-
-
-class Malformed(Exception):
-    """Something arrived that is not of a chat completion."""
 
 
 class ErrorSaid(Exception):
@@ -30,95 +32,6 @@ class ErrorSaid(Exception):
     def __init__(self, error: Any) -> None:
         super().__init__(error)
         self.error = error
-
-
-# ---------------------------------------------------------------- what is read of a chunk
-
-
-class PartOfText(Struct, gc=False):
-    text: str | None = None
-
-
-class FunctionDelta(Struct, gc=False):
-    """`arguments` should be text; some send the object itself."""
-
-    name: str | None = None
-    arguments: str | dict[str, Any] | None = None
-
-
-class CallDelta(Struct, gc=False):
-    index: int | None = None
-    id: str | None = None
-    function: FunctionDelta | None = None
-
-
-class Delta(Struct, gc=False):
-    """`content` should be text; some send a list of parts."""
-
-    content: str | list[PartOfText] | None = None
-    refusal: str | None = None
-    tool_calls: list[CallDelta] | None = None
-    function_call: FunctionDelta | None = None
-
-
-class Choice(Struct, gc=False):
-    """`message` in the place of `delta` where the answer is no stream."""
-
-    delta: Delta | None = None
-    message: Delta | None = None
-    finish_reason: str | None = None
-
-
-class PromptDetails(Struct, gc=False):
-    cached_tokens: int | None = None
-
-
-class CompletionDetails(Struct, gc=False):
-    reasoning_tokens: int | None = None
-
-
-class UsageSaid(Struct, gc=False):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: CompletionDetails | None = None
-
-
-class Chunk(Struct, gc=False):
-    choices: list[Choice] | None = None
-    usage: UsageSaid | None = None
-    error: Any = None
-    object: str | None = None
-    message: Any = None
-    code: Any = None
-
-
-decode = msgspec.json.Decoder(Chunk).decode
-HALF_A_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
-
-FINISHES: dict[str, Finish] = {
-    "stop": Finish("stop"),
-    "length": Finish("length"),
-    "max_tokens": Finish("length"),
-    "model_length": Finish("length"),
-    "content_filter": Finish("content_filter"),
-    "tool_calls": Finish("tool_calls"),
-    "function_call": Finish("tool_calls"),  # what calls were called before `tool_calls`
-}
-
-
-def usage_of(said: UsageSaid) -> Usage:
-    """Tokens as they were counted there; what was not counted is 0."""
-    prompt, completion = said.prompt_tokens or 0, said.completion_tokens or 0
-    cached, reasoning = said.prompt_tokens_details, said.completion_tokens_details
-    return Usage(
-        prompt,
-        completion,
-        said.total_tokens or prompt + completion,
-        CachedTokens((cached and cached.cached_tokens) or 0),
-        ReasoningTokens((reasoning and reasoning.reasoning_tokens) or 0),
-    )
 
 
 class Chunks:
@@ -138,6 +51,7 @@ class Chunks:
         self._finish: str | None = None
         self._usage: UsageSaid | None = None
         self._calls = Calls()
+        self._halves = Halves()
 
     @property
     def finished(self) -> bool:
@@ -195,7 +109,7 @@ class Chunks:
     def _last(self, pieces: list[Piece]) -> None:
         rest = self._taken()
         if self._whole:
-            self._chunk(decoded(rest), pieces)
+            self._take(decoded(rest), pieces)
             if not self._begun:
                 raise Malformed(shown(rest))
             self.done = True
@@ -204,9 +118,10 @@ class Chunks:
         if not self.finished:
             return
         self._calls.check()
-        pieces.append(self._why())
+        ends: list[Piece] = [self._why()]
         if self._usage is not None:
-            pieces.append(Used(usage_of(self._usage)))
+            ends.append(Used(usage_of(self._usage)))
+        pieces += self._halves.joined(ends)
 
     def _hold(self, data: bytes) -> None:
         """Keep what is a part of a line, or of an answer that is no stream."""
@@ -240,7 +155,7 @@ class Chunks:
             self._not_a_chunk(payload)
             return
         self._partial = b""
-        self._chunk(chunk, pieces)
+        self._take(chunk, pieces)
 
     def _not_a_chunk(self, payload: bytes) -> None:
         """The end, nothing, or the beginning of data that go on in the next line."""
@@ -252,9 +167,17 @@ class Chunks:
                 raise Malformed(f"{shown(payload)}, and no end of it")
             self._partial = payload
 
+    def _take(self, chunk: Chunk, pieces: list[Piece]) -> None:
+        if type(chunk) is Chunk and self._halves.held is None:
+            self._chunk(chunk, pieces)
+            return
+        said: list[Piece] = []
+        self._chunk(chunk, said)
+        pieces += self._halves.joined(said)
+
     def _chunk(self, chunk: Chunk, pieces: list[Piece]) -> None:
         if chunk.error:
-            raise ErrorSaid(chunk.error)
+            raise ErrorSaid(mended(chunk.error))
         if chunk.choices:
             self._begun = True
             choice = chunk.choices[0]
@@ -272,7 +195,7 @@ class Chunks:
             if choice.finish_reason:
                 self._finish = choice.finish_reason
         elif chunk.object == "error":
-            raise ErrorSaid({"message": chunk.message, "code": chunk.code})
+            raise ErrorSaid(mended({"message": chunk.message, "code": chunk.code}))
         if chunk.usage is not None:
             self._usage = chunk.usage
 
@@ -280,108 +203,3 @@ class Chunks:
         """Some say `stop` after calls, and some stop for reasons of their own."""
         said = FINISHES.get(self._finish or "stop", FINISHES["stop"])
         return FINISHES["tool_calls"] if said.reason == "stop" and self._calls.any else said
-
-
-def decoded(text: bytes) -> Chunk:
-    """Raises `Malformed`."""
-    try:
-        return decode(text)
-    except (ValueError, RecursionError) as problem:
-        if not HALF_A_CHARACTER.search(text):
-            raise Malformed(shown(text)) from problem
-    try:
-        return decode(mended(text))
-    except (ValueError, RecursionError) as problem:
-        raise Malformed(shown(text)) from problem
-
-
-def mended(text: bytes) -> bytes:
-    """JSON in which halves of characters are U+FFFD: some servers cut texts inside of one, and write each
-    half as an escape of its own."""
-    loaded = json.dumps(json.loads(text), ensure_ascii=False)
-    return loaded.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-
-
-class OneCall(Struct):
-    """A call so far: its place in the answer, the id it came with, its own id, and the arguments that
-    came before its name."""
-
-    index: int
-    came_as: str | None
-    id: str
-    told: bool = False
-    early: str = ""
-
-
-class Calls:
-    """Puts the pieces of function calls in order: some come without index, id or either, some have every
-    call under index 0, and some repeat or change the id with each piece."""
-
-    def __init__(self) -> None:
-        self._calls: list[OneCall] = []
-        self._at: dict[int, OneCall] = {}
-
-    @property
-    def any(self) -> bool:
-        return bool(self._calls)
-
-    def check(self) -> None:
-        """Raises `Malformed` where a call never got its name."""
-        if not all(call.told for call in self._calls):
-            raise Malformed("a function call without a name")
-
-    def take(self, deltas: list[CallDelta], pieces: list[Piece]) -> None:
-        for delta in deltas:
-            function = delta.function or FunctionDelta()
-            call = self._call(delta, function.name)
-            arguments = function.arguments or ""
-            if not isinstance(arguments, str):
-                arguments = msgspec.json.encode(arguments).decode()
-            if call.told:
-                if arguments:
-                    pieces.append(Call(call.index, arguments))
-            elif function.name:
-                call.told = True
-                pieces.append(Call(call.index, call.early + arguments, call.id, function.name))
-            else:
-                call.early += arguments
-
-    def _call(self, delta: CallDelta, name: str | None) -> OneCall:
-        """The call that a piece belongs to."""
-        known = self._at.get(delta.index) if delta.index is not None else self._unplaced(delta.id, name)
-        another = known and name and delta.id and known.came_as and delta.id != known.came_as
-        if known is None or another:
-            known = self._new(delta.id)
-            if delta.index is not None:
-                self._at[delta.index] = known
-        elif known.came_as is None and delta.id and not known.told:
-            known.came_as, known.id = delta.id, self._own_id(delta.id)
-        return known
-
-    def _unplaced(self, id: str | None, name: str | None) -> OneCall | None:
-        """The call of a piece without index: the one of its id, a new one for a name, else the last."""
-        if id:
-            for call in self._calls:
-                if call.came_as == id:
-                    return call
-        return None if name or not self._calls else self._calls[-1]
-
-    def _new(self, came_as: str | None) -> OneCall:
-        call = OneCall(len(self._calls), came_as or None, self._own_id(came_as))
-        self._calls.append(call)
-        return call
-
-    def _own_id(self, came_as: str | None) -> str:
-        """An id that no other call of this answer has."""
-        if came_as and all(call.id != came_as for call in self._calls):
-            return came_as
-        return "call_" + secrets.token_hex(12)
-
-
-def joined(parts: list[PartOfText]) -> str:
-    return "".join(part.text for part in parts if part.text)
-
-
-def shown(data: bytes) -> str:
-    """The beginning of what could not be read, for a person."""
-    return data.strip()[:80].decode("utf-8", "replace")
