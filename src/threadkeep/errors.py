@@ -80,6 +80,14 @@ class NoSuchModel(NotFound):
         super().__init__("model", id)
 
 
+class ModelNotDeletable(ThreadkeepError):
+    """A model can only be deleted where it is, by who has made it: providers keep theirs."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id)
+        self.id = id
+
+
 class NoSuchStoreFile(NotFound):
     """A vector store has no such file in it."""
 

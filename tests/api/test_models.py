@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from openai import NotFoundError, OpenAI
+from openai import NotFoundError, OpenAI, PermissionDeniedError
 
 from tests.support.house import House
 from tests.support.upstream import Error, Upstream
@@ -68,6 +68,22 @@ def test_a_model_that_nobody_has(served: OpenAI):
             "param": "model",
             "code": "model_not_found",
         }
+
+
+@pytest.mark.promise("models.delete")
+def test_no_model_can_be_deleted(served: OpenAI):
+    for name in ("gpt-4o", "meta-llama/Llama-3.1 8B", "echo"):
+        with pytest.raises(PermissionDeniedError, match="insufficient permissions for this operation"):
+            served.models.delete(name)
+    with pytest.raises(NotFoundError) as refused:
+        served.models.delete("gpt-5")
+    assert refused.value.body == {
+        "message": "The model 'gpt-5' does not exist",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }
+    assert [model.id for model in served.models.list()] == ["echo", "gpt-4o", "meta-llama/Llama-3.1 8B"]
 
 
 @pytest.mark.promise("models.no-version")

@@ -4,7 +4,9 @@ The cases are made from the server's own table of routes: an operation that is a
 word here fails.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import httpx
@@ -13,12 +15,13 @@ import pytest
 from tests.api.conftest import Model
 from tests.support.house import House
 from tests.support.plain import plain
-from tests.support.upstream import Call, Say
+from tests.support.upstream import Call, Say, Upstream
 from tests.support.waiting import until
 from threadkeep.http.caller import DIALECTS
 from threadkeep.http.routes import OPERATIONS, Operation
 from threadkeep.wire.base import Dialect
 
+_numbers = itertools.count()
 BASES: dict[str, tuple[str, dict[str, str]]] = {
     "openai_v2": ("/v1", {"OpenAI-Beta": "assistants=v2"}),
     "openai_v1": ("/v1", {"OpenAI-Beta": "assistants=v1"}),
@@ -50,6 +53,7 @@ NAME_NO_OBJECT = {
     "create_upload",
     "list_models",
     "retrieve_model",
+    "delete_model",
 }
 """Operations without the id of a project's object in their path: each has a test of its own, here or
 elsewhere. Models are everybody's."""
@@ -101,9 +105,10 @@ def filled(value: Any, ids: dict[str, str]) -> Any:
     return value.format(**ids) if isinstance(value, str) else value
 
 
-@pytest.fixture
-def estate(house: House, key: str, other_key: str, model: Model) -> Iterator[Estate]:
-    with plain(house, key) as owner, plain(house, other_key) as stranger:
+@contextmanager
+def new_estate(house: House, model: Model) -> Iterator[Estate]:
+    owners, strangers = (house.new_key(f"{who} {next(_numbers)}") for who in ("owner", "stranger"))
+    with plain(house, owners) as owner, plain(house, strangers) as stranger:
         form: dict[str, Any] = {"data": {"purpose": "vision"}, "files": {"file": ("a", b"x")}}
         file = owner.post("/v1/files", **form).json()["id"]
         thread = owner.post("/v1/threads", json={"metadata": {"a": "b"}}).json()["id"]
@@ -129,6 +134,33 @@ def estate(house: House, key: str, other_key: str, model: Model) -> Iterator[Est
         yield Estate(owner, stranger, ids, waiting_run(owner, assistant))
 
 
+@pytest.fixture
+def estate(house: House, model: Model) -> Iterator[Estate]:
+    """The test's own."""
+    with new_estate(house, model) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def lasting(house: House, upstream: Upstream) -> Iterator[Estate]:
+    """For all tests that change nothing: a stranger must not be able to."""
+    with new_estate(house, Model(upstream)) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def as_it_was(lasting: Estate) -> list[Any]:
+    """All that the owner of `lasting` ever has."""
+    return lasting.seen()
+
+
+@pytest.fixture
+def owned(request: pytest.FixtureRequest, house: House, operation: Operation) -> Estate:
+    """An estate on `house` whose owner may carry the operation out."""
+    found: Estate = request.getfixturevalue("lasting" if operation.method == "GET" else "estate")
+    return found
+
+
 def waiting_run(owner: httpx.Client, assistant: str) -> dict[str, str]:
     """The ids of a run that waits for an output, of its thread and of its step."""
     tools = [{"type": "function", "function": {"name": "f"}}]
@@ -142,27 +174,32 @@ def waiting_run(owner: httpx.Client, assistant: str) -> dict[str, str]:
 
 def test_every_dialect_and_every_operation_is_considered() -> None:
     assert BASES.keys() == {dialect.name for dialect in DIALECTS}
-    assert {one.name for one in OPERATIONS if "{" not in one.template} == NAME_NO_OBJECT - {"retrieve_model"}
+    of_models = {"retrieve_model", "delete_model"}
+    assert {one.name for one in OPERATIONS if "{" not in one.template} == NAME_NO_OBJECT - of_models
     assert {one.name for one in OPERATIONS} == {name for dialect in DIALECTS for name in dialect.operations}
 
 
 @pytest.mark.promise("projects.are-separate")
 @pytest.mark.parametrize(("dialect", "operation"), PAIRS)
 def test_another_projects_objects_are_not_found(
-    estate: Estate, dialect: Dialect, operation: Operation
+    lasting: Estate, as_it_was: list[Any], dialect: Dialect, operation: Operation
 ) -> None:
-    before = estate.seen()
-    refused = estate.call(estate.stranger, dialect, operation)
+    refused = lasting.call(lasting.stranger, dialect, operation)
     assert refused.status_code == 404, refused.text
-    assert estate.seen() == before
-    # The same request is right in itself: its owner's is answered.
-    assert estate.call(estate.owner, dialect, operation).status_code == 200
+    assert lasting.seen() == as_it_was
+
+
+@pytest.mark.parametrize(("dialect", "operation"), PAIRS)
+def test_the_same_request_of_the_owner_is_answered(
+    owned: Estate, dialect: Dialect, operation: Operation
+) -> None:
+    assert owned.call(owned.owner, dialect, operation).status_code == 200
 
 
 @pytest.mark.promise("projects.are-separate")
 @pytest.mark.parametrize(("dialect", "operation"), PAIRS)
 def test_another_projects_objects_look_like_ids_that_never_were(
-    estate: Estate, dialect: Dialect, operation: Operation
+    lasting: Estate, dialect: Dialect, operation: Operation
 ) -> None:
     never = {
         "thread_id": "thread_x",
@@ -175,9 +212,9 @@ def test_another_projects_objects_look_like_ids_that_never_were(
         "vector_store_id": "vs_x",
         "batch_id": "vsfb_x",
     }
-    foreign = estate.call(estate.stranger, dialect, operation).text
-    unknown = estate._replace(ids=never, of_run={}).call(estate.stranger, dialect, operation).text
-    for name, id in estate.ids_for(operation).items():
+    foreign = lasting.call(lasting.stranger, dialect, operation).text
+    unknown = lasting._replace(ids=never, of_run={}).call(lasting.stranger, dialect, operation).text
+    for name, id in lasting.ids_for(operation).items():
         foreign = foreign.replace(id, never[name])
     assert foreign == unknown
 
@@ -195,10 +232,10 @@ def test_a_message_is_not_reached_through_a_thread_of_ones_own(estate: Estate) -
 @pytest.mark.promise("projects.lists-are-separate")
 @pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 @pytest.mark.parametrize("path", ["/threads", "/files"])
-def test_lists_hold_only_ones_own(estate: Estate, dialect: Dialect, path: str) -> None:
+def test_lists_hold_only_ones_own(lasting: Estate, dialect: Dialect, path: str) -> None:
     base, headers = BASES[dialect.name]
-    assert estate.stranger.get(base + path, headers=headers).json()["data"] == []
-    assert estate.owner.get(base + path, headers=headers).json()["data"]
+    assert lasting.stranger.get(base + path, headers=headers).json()["data"] == []
+    assert lasting.owner.get(base + path, headers=headers).json()["data"]
 
 
 @pytest.mark.promise("projects.files-are-separate")

@@ -10,7 +10,7 @@ import msgspec
 
 from tests.support.clock import SetClock
 from tests.support.event_order import Named, of_events
-from tests.support.scripted import Scripted
+from tests.support.scripted import Gate, Part, Scripted
 from threadkeep.app import open_context
 from threadkeep.assistants import store as assistants
 from threadkeep.assistants.model import Assistant, Function, FunctionTool
@@ -23,7 +23,7 @@ from threadkeep.ids import id_maker
 from threadkeep.messages import store as messages
 from threadkeep.messages.model import Message, NewMessage, message_of, plain_text
 from threadkeep.paging import PageQuery
-from threadkeep.runs import actions, store
+from threadkeep.runs import actions, claims, steps, store
 from threadkeep.runs.actions import Started
 from threadkeep.runs.model import Job, NewRun, Run, RunStep, ToolOutput, ToolOutputs
 from threadkeep.settings import Settings
@@ -95,6 +95,13 @@ class Bench:
         """A run that this process works, and the feed of its events."""
         return self._adopted(await self.create(thread, self.context.runner.owner(), **given))
 
+    async def held(self, says: list[Part], thread: Thread | None = None, **given: Any) -> tuple[Run, Feed]:
+        """Likewise, once its model stands still at the gate in what it says."""
+        self.model.script(says)
+        run, feed = await self.run(thread or await self.thread(), **given)
+        await happens(next(part for part in says if isinstance(part, Gate)).reached)
+        return run, feed
+
     async def submit(self, run: Run, **outputs: str) -> tuple[Run, Feed]:
         """Hand in what functions answered, by the ids of their calls."""
         given = ToolOutputs([ToolOutput(id, output) for id, output in outputs.items()])
@@ -138,7 +145,7 @@ class Bench:
 
     async def steps(self, run: Run) -> list[RunStep]:
         async with self.context.database.read() as transaction:
-            return await store.steps(transaction, run.id)
+            return await steps.of_run(transaction, run.id)
 
     async def messages(self, thread: Thread) -> list[Message]:
         """The thread's messages, the first one first."""
@@ -148,6 +155,11 @@ class Bench:
 
     async def said(self, thread: Thread) -> list[str]:
         return [text_of(message) for message in await self.messages(thread)]
+
+    async def due(self) -> set[str]:
+        """Runs that anybody may take."""
+        async with self.context.database.read() as transaction:
+            return set(await claims.due(transaction, self.context.now(), 100))
 
     async def active_run(self, thread: Thread) -> str | None:
         sql = "SELECT active_run_id FROM threads WHERE id = :id"

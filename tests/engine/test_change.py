@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.engine.bench import SECONDS, Bench, happens
+from tests.engine.bench import SECONDS, Bench
 from tests.support.scripted import Gate, said
 
 pytestmark = pytest.mark.anyio
@@ -12,9 +12,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_it_returns_when_the_status_changes(bench: Bench):
     gate = Gate()
-    bench.model.script(said("Hel", gate, "lo."))
-    run, _ = await bench.run(await bench.thread())
-    await happens(gate.reached)
+    run, _ = await bench.held(said("Hel", gate, "lo."))
     other = bench.second()
     other.start()
     runners = (bench.engine, other.engine)
@@ -42,15 +40,13 @@ async def test_it_returns_when_the_time_is_over(bench: Bench):
     async with asyncio.timeout(SECONDS):
         await bench.engine.change(run.id, "in_progress", 0.01)
     assert (await bench.look(run)).status == "in_progress"
-    assert bench.engine._waiters == set()
+    assert bench.engine._waiters == {}
     await bench.cancel(run)
 
 
 async def test_many_wait_for_one_look(bench: Bench):
     gate = Gate()
-    bench.model.script(said(gate))
-    run, _ = await bench.run(await bench.thread())
-    await happens(gate.reached)
+    run, _ = await bench.held(said(gate))
     waiting = [asyncio.create_task(bench.engine.change(run.id, "in_progress", 1000)) for _ in range(200)]
     gate.open()
     async with asyncio.timeout(SECONDS):

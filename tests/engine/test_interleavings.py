@@ -25,7 +25,7 @@ from tests.support.scripted import Gate, Part, said
 from threadkeep.engine.watch import Feed
 from threadkeep.errors import ThreadkeepError
 from threadkeep.providers.base import Call, Finish, ModelFailure
-from threadkeep.runs import store
+from threadkeep.runs import claims
 from threadkeep.runs.model import MOVES, TERMINAL, Run, run_of
 from threadkeep.storage.database import Transaction
 from threadkeep.threads.model import Thread
@@ -273,7 +273,7 @@ async def nothing(_: Transaction) -> None:
 
 
 async def wake(transaction: Transaction) -> None:
-    await transaction.wake(store.CHANNEL)
+    await transaction.wake(claims.CHANNEL)
 
 
 async def unfinished(bench: Bench) -> list[Run]:

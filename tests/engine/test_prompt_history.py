@@ -29,6 +29,7 @@ from threadkeep.messages.model import (
     plain_text,
 )
 from threadkeep.providers.base import Target
+from threadkeep.runs.claims import Worked
 from threadkeep.runs.model import (
     CalledFunction,
     Claim,
@@ -41,7 +42,6 @@ from threadkeep.runs.model import (
     ToolCallsDetails,
     TruncationStrategy,
 )
-from threadkeep.runs.store import Worked
 from threadkeep.storage.database import Transaction
 from threadkeep.threads import actions as threads
 from threadkeep.threads.model import NewThread

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from tests.engine.bench import WEATHER, Bench, happens, told
+from tests.engine.bench import WEATHER, Bench, told
 from tests.support.event_order import check
 from tests.support.scripted import USAGE, Gate, said
 from threadkeep.assistants.model import CodeInterpreterTool
 from threadkeep.engine.events import TextDelta
+from threadkeep.errors import NotFound
 from threadkeep.messages.model import Message, RefusalPart
 from threadkeep.providers.base import Call, Finish, ModelFailure, Refusal, Text, Used
 from threadkeep.runs.model import LastError, Run, Usage
@@ -225,8 +226,9 @@ async def test_a_tool_that_is_not_offered(bench: Bench):
     await bench.until(run, "completed")
 
 
-async def test_a_fault_of_our_own_ends_the_run(bench: Bench, caplog):
-    bench.model.script(["Hel", ValueError("a fault")])
+@pytest.mark.parametrize("fault", [ValueError("a fault"), NotFound("file", "file-x")])
+async def test_a_fault_of_our_own_ends_the_run(bench: Bench, caplog, fault):
+    bench.model.script(["Hel", fault])
     thread = await bench.thread()
     run, feed = await bench.run(thread)
     assert check(await told(feed)) == "CQImpcidnfF."
@@ -248,11 +250,8 @@ async def test_what_cannot_be_written_does_not_keep_a_run_from_its_end(bench: Be
 
 
 async def test_cancelling_in_the_middle_of_a_message(bench: Bench):
-    gate = Gate()
-    bench.model.script(["Hel", gate])
     thread = await bench.thread()
-    run, feed = await bench.run(thread)
-    await happens(gate.reached)
+    run, feed = await bench.held(["Hel", Gate()], thread)
     assert (await bench.cancel(run)).status == "cancelling"
     assert check(await told(feed)) == "CQImpcidLnxX."
     assert bench.model.open == 0
@@ -264,19 +263,13 @@ async def test_cancelling_in_the_middle_of_a_message(bench: Bench):
 
 
 async def test_cancelling_among_calls(bench: Bench):
-    gate = Gate()
-    bench.model.script([Call(0, '{"in', "call_a", "weather"), gate])
-    run, feed = await bench.run(await bench.thread(), tools=[WEATHER])
-    await happens(gate.reached)
+    run, feed = await bench.held([Call(0, '{"in', "call_a", "weather"), Gate()], tools=[WEATHER])
     await bench.cancel(run)
     assert check(await told(feed)) == "CQItpDDLxX."
 
 
 async def test_cancelling_before_a_word(bench: Bench):
-    gate = Gate()
-    bench.model.script([gate])
-    run, feed = await bench.run(await bench.thread())
-    await happens(gate.reached)
+    run, feed = await bench.held([Gate()])
     await bench.cancel(run)
     assert check(await told(feed)) == "CQILX."
 
@@ -294,11 +287,8 @@ async def test_cancelling_what_waits_for_its_client(bench: Bench):
 
 
 async def test_deleting_the_thread_cancels(bench: Bench):
-    gate = Gate()
-    bench.model.script(["Hel", gate])
     thread = await bench.thread()
-    _run, feed = await bench.run(thread)
-    await happens(gate.reached)
+    _run, feed = await bench.held(["Hel", Gate()], thread)
     await bench.delete(thread)
     assert check(await told(feed)) == "CQImpcidLnxX."
     assert bench.model.open == 0
@@ -306,10 +296,8 @@ async def test_deleting_the_thread_cancels(bench: Bench):
 
 async def test_a_run_that_is_gone_was_cancelled(bench: Bench):
     gate = Gate()
-    bench.model.script(["Hel", gate])
     thread = await bench.thread()
-    run, feed = await bench.run(thread)
-    await happens(gate.reached)
+    run, feed = await bench.held(["Hel", gate], thread)
 
     async def sweep(transaction):
         await transaction.run("DELETE FROM runs WHERE id = :id", {"id": run.id})
@@ -320,11 +308,8 @@ async def test_a_run_that_is_gone_was_cancelled(bench: Bench):
 
 
 async def test_a_run_expires_while_it_is_worked(bench: Bench):
-    gate = Gate()
-    bench.model.script(["Hel", gate])
     thread = await bench.thread()
-    run, feed = await bench.run(thread)
-    await happens(gate.reached)
+    run, feed = await bench.held(["Hel", Gate()], thread)
     bench.clock.advance(600)
     assert check(await told(feed)) == "CQImpcidneE."
     run = await bench.look(run)
@@ -350,10 +335,8 @@ async def test_a_run_expires_while_it_waits_for_its_client(bench: Bench):
 
 async def test_a_reader_that_goes_away_does_not_stop_the_run(bench: Bench):
     gate = Gate()
-    bench.model.script(said("Hel", gate, "lo"))
     thread = await bench.thread()
-    run, feed = await bench.run(thread)
-    await happens(gate.reached)
+    run, feed = await bench.held(said("Hel", gate, "lo"), thread)
     feed.close()
     gate.open()
     await bench.until(run, "completed")
@@ -373,9 +356,7 @@ async def test_what_is_told_is_written(bench: Bench):
 
 async def test_pieces_that_arrive_together_are_told_together(bench: Bench):
     gate = Gate()
-    bench.model.script(said("a", gate, [Text("b"), Text("c"), Text("d")]))
-    _, feed = await bench.run(await bench.thread())
-    await happens(gate.reached)
+    _, feed = await bench.held(said("a", gate, [Text("b"), Text("c"), Text("d")]))
     await anext(feed.batches())
     gate.open()
     pieces = [event for event in await anext(feed.batches()) if isinstance(event, TextDelta)]

@@ -8,6 +8,8 @@ import pytest
 
 from tests.runs.scene import Scene, WeatherHouse
 from tests.support.upstream import Upstream
+from tests.support.waiting import SECONDS
+from threadkeep.engine import worker
 
 
 @pytest.fixture(scope="package")
@@ -30,6 +32,16 @@ def house_on(
             return stack.enter_context(WeatherHouse(directory, database, sky))
 
         yield opened
+
+
+AT_ONCE = 5.0
+"""Seconds: more than a busy machine needs, and less than it takes until somebody looks."""
+
+
+@pytest.fixture
+def rare_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines hardly look by themselves: what happens `AT_ONCE` was told by a wake-up."""
+    monkeypatch.setattr(worker, "SECONDS_BETWEEN_LOOKS", 2 * SECONDS)
 
 
 Setting = Callable[..., Scene]

@@ -17,7 +17,7 @@ from tests.support.house import House
 from tests.support.plain import plain
 from tests.support.upstream import Turn, Upstream, closed_port
 from tests.support.waiting import SECONDS, until
-from threadkeep.runs import store
+from threadkeep.runs import claims
 from threadkeep.settings import ProviderSettings
 
 SECRET = "sk-a-secret-of-the-provider-0123456789"
@@ -53,7 +53,7 @@ class WeatherHouse(House):
 
     def wake(self) -> None:
         async def work(transaction: Any) -> None:
-            await transaction.wake(store.CHANNEL)
+            await transaction.wake(claims.CHANNEL)
 
         self.call(lambda: self.context.database.write(work))
 

@@ -57,6 +57,21 @@ def test_usage_is_zero_where_the_upstream_does_not_count(scene: Scene):
     assert (order, left.tokens) == (PLAIN, (0, 0))
 
 
+@pytest.mark.promise("providers.halves")
+def test_an_emoji_in_two_halves_is_streamed_as_one_character(scene: Scene):
+    halves = Call("weather", '{"in":"\ud83c', "\uddee\ud83c", '\uddf9"}')
+    scene.says(Say("Sunny \ud83c", "\udf1e!", halves), Say("\ud83c", "\udf1e"))
+    with scene.watched() as stream:
+        assert stream.rest() == "CQImpcidkstpDA."
+    pieces = [data["delta"] for name, data in stream.events if name == "thread.message.delta"]
+    assert [one["content"][0]["text"]["value"] for one in pieces] == ["Sunny ", "🌞!"]
+    (call,) = scene.calls(stream.run_id)
+    assert call["function"]["arguments"] == '{"in":"🇮🇹"}'
+    with scene.answered(stream.run_id, "sunny") as stream:
+        assert stream.rest() == GO_ON
+    assert scene.left(stream.run_id).messages == [("Sunny 🌞!", None), ("🌞", None)]
+
+
 # ---------------------------------------------------------------- calls
 
 
@@ -151,13 +166,13 @@ def test_odd_characters_come_through_everywhere(each: Scene):
 
 @pytest.mark.promise("runs.weather.odd-texts")
 def test_halves_of_characters_do_not_end_a_run(scene: Scene):
-    """Some servers cut an emoji in two, each half an escape of its own."""
-    scene.says(Say("a", "\ud83d", "\ude00", "b", Call("weather", '{"\ud83d"')), Whole("\ude00"))
+    """Some servers lose one half of an emoji that they cut in two."""
+    scene.says(Say("a", "\ud83d", "b", "\ude00", Call("weather", '{"\ud83d"')), Whole("\ude00"))
     run, order = scene.whole()
     assert (order, scene.calls(run)[0]["function"]["arguments"]) == ("CQImpcidkstpDA.", '{"\ufffd"')
     with scene.answered(run, "sunny") as stream:
         assert stream.rest() == GO_ON
-    assert scene.left(run).messages == [("a\ufffd\ufffdb", None), ("\ufffd", None)]
+    assert scene.left(run).messages == [("a\ufffdb\ufffd", None), ("\ufffd", None)]
 
 
 # ---------------------------------------------------------------- answers of other kinds

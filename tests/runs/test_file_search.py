@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from openai import AssistantEventHandler, OpenAI
@@ -84,6 +85,32 @@ def test_the_stores_of_assistant_and_thread_are_searched_together(searching: tup
     assert all(set(one) == {"file_id", "file_name", "score", "attributes"} for one in search["results"])
     shown = search_of(scene, run, **CONTENT)["file_search"]["results"][0]
     assert (shown["file_name"], shown["content"]) == ("moon.txt", [{"type": "text", "text": TEXT}])
+
+
+@pytest.mark.promise("steps.content")
+@pytest.mark.parametrize("with_content", [False, True])
+def test_streams_of_a_run_that_was_created_with_include_show_what_was_found(
+    searching: tuple[Scene, str, str], with_content: bool
+):
+    scene, _, _ = searching
+    scene.says(Say(ASKS), Say(ASKS, Call("time", "{}")), Say("Noon."))
+    path = scene.runs + ("?" + urlencode(CONTENT) if with_content else "")
+    body = {"assistant_id": scene.assistant, "tools": [SEARCH, TIME], "stream": True}
+    key = {"Idempotency-Key": scene.thread}
+    streams = []
+    for _ in range(2):  # live, and told from what is stored
+        with scene.http.stream("POST", path, json=body, headers=key) as response:
+            streams.append(Stream(response))
+            streams[-1].rest()
+    with scene.answered(streams[0].run_id, "noon") as stream:
+        streams.append(stream)
+        stream.rest()
+    for stream in streams:
+        step = next(data for name, data in stream.events if name == "thread.run.step.completed")
+        found = step["step_details"]["tool_calls"][0]["file_search"]["results"]
+        assert [one.get("content") for one in found] == (
+            [[{"type": "text", "text": text}] for text in (TEXT, OTHER)] if with_content else [None, None]
+        )
 
 
 @pytest.mark.promise("runs.file-search.searches")

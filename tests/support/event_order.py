@@ -92,11 +92,6 @@ def of_events(events: Sequence[Event]) -> list[Named]:
     return of_sse(DIALECT.events(events).decode())
 
 
-def of_client(events: Iterable[Any]) -> list[Named]:
-    """The same from what an official client's stream yields, which ends before `done`."""
-    return [*((event.event, event.data.model_dump()) for event in events), ("done", None)]
-
-
 def word_of(events: Iterable[Named]) -> str:
     """One letter for each event."""
     return "".join(letter_of(name, data) for name, data in events)
@@ -188,10 +183,12 @@ def add_piece(parts: list[tuple[str, str]], piece: Any) -> None:
 
 
 def check_calls(events: Sequence[Named]) -> None:
-    """What deltas add up to are the calls that the client is asked to carry out."""
+    """What deltas of the last step add up to are the calls that the client is asked to carry out."""
     calls: list[dict[str, str]] = []
     for name, data in events:
-        if name == "thread.run.step.delta":
+        if name == "thread.run.step.created" and data["type"] == "tool_calls":
+            calls = []
+        elif name == "thread.run.step.delta":
             for piece in data["delta"]["step_details"]["tool_calls"]:
                 if piece["type"] != "function":
                     calls.append({"search": piece["id"]})

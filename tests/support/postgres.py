@@ -36,9 +36,10 @@ GUARD = """
     cat > /dev/null
     pid="$0/data/postmaster.pid"
     while [ -e "$pid" ] && kill -QUIT "$(head -n 1 "$pid")"; do sleep 0.1; done
-    rm -rf "$0"
+    rm -rf "$0" > /dev/null 2>&1 &
 """
-"""Waits for the end of the process that holds its input, however that comes about, and then cleans up."""
+"""Waits for the end of the process that holds its input, however that comes about, and then cleans up. The
+files of hundreds of databases take a disk long, so nobody waits for these."""
 
 
 class Postgres:
@@ -68,7 +69,7 @@ class Postgres:
         pgexec("pg_ctl", arguments, bin_path=self._server.bin_path, user=self._server.system_user)
 
     def close(self) -> None:
-        """Stop it and remove its directory."""
+        """Stop it, and have its directory removed."""
         self._guard.communicate()
 
     @property

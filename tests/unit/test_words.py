@@ -17,6 +17,7 @@ EXAMPLES: list[ThreadkeepError] = [
     errors.NoSuchStoreFile("file-x", "vs_x"),
     errors.VectorStoreExpired("vs_x"),
     errors.NoSuchModel("x"),
+    errors.ModelNotDeletable("x"),
     errors.RunActive("thread_x", "run_x"),
     errors.ThreadHasActiveRun("thread_x", "run_x"),
     errors.NothingToRun("thread_x"),

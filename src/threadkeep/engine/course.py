@@ -4,12 +4,11 @@ What happened is written down first and told after that. Work may be called off 
 are never torn in two.
 """
 
-import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from threadkeep.assistants.model import CodeInterpreterTool
 from threadkeep.context import Context
@@ -18,6 +17,8 @@ from threadkeep.engine.base import Watch
 from threadkeep.engine.citations import sources_of
 from threadkeep.engine.events import ELSEWHERE, Done, Event, RunEvent
 from threadkeep.engine.interrupts import Interrupted, Interrupts, Reason
+from threadkeep.engine.patience import Patience
+from threadkeep.engine.record import NOTHING, Changed, Record
 from threadkeep.engine.turn import (
     CANCELLED,
     COMPLETED,
@@ -30,36 +31,27 @@ from threadkeep.engine.turn import (
     Turn,
     ended,
     failed,
-    stored,
 )
-from threadkeep.errors import FilesUnavailable, NotFound, Unavailable
+from threadkeep.errors import NotFound, Unavailable
 from threadkeep.providers.base import Call, Finish, ModelFailure, Piece, Refusal, Text, Used
-from threadkeep.runs import progress, store
+from threadkeep.runs import progress
+from threadkeep.runs.claims import Worked
 from threadkeep.runs.model import (
     Claim,
     IncompleteRun,
     LastError,
     RequiredAction,
     Run,
-    RunStep,
     Status,
     SubmitToolOutputs,
-    Usage,
     moved,
 )
-from threadkeep.runs.store import Worked
 
-T = TypeVar("T")
 Deed = Callable[[], Awaitable[None]]
-Changed = Callable[[str, str], None]
-"""Called with a run's id and its status when that has changed."""
 
 WENT_WRONG = LastError("server_error", "Sorry, something went wrong.")
-NOTHING = Closing()
 CUT_SHORT = ("length", "content_filter")
 """Reasons for which a model stops before its end."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-"""Seconds before what the database would not do is tried again."""
 log = logging.getLogger(__name__)
 
 
@@ -76,14 +68,13 @@ class Course:
         worked: Worked | None = None,
     ) -> None:
         self.claim = claim
-        self._context, self._changed, self._watch = context, changed, watch
-        self._worked = worked
-        self._current = worked.run if worked else None
-        self._steps: list[RunStep] = []
+        self._context, self._watch = context, watch
+        self._interrupts = Interrupts()
+        self._patiently = Patience(self._interrupts, f"event=run_put_off run={claim.run_id}")
+        self._record = Record(context, claim, self._patiently, changed, worked)
         self._turn: Turn | None = None
         self._context_tokens = 0
         """What the model can read."""
-        self._interrupts = Interrupts()
         self._ending = False
         """Whether its outcome is settled, or its time over, so that nobody needs to look at the clock."""
         self._told_of_cancelling = False
@@ -97,7 +88,8 @@ class Course:
     @property
     def expires_at(self) -> int | None:
         """When it is to be expired, as far as that is known."""
-        return self._current.expires_at if self._current and not self._ending else None
+        run = self._record.current
+        return run.expires_at if run and not self._ending else None
 
     def cancel(self) -> None:
         """Somebody has asked for the run's end."""
@@ -113,9 +105,23 @@ class Course:
     def leave(self, lost: bool) -> None:
         self._interrupts.ask(Reason.LOST if lost else Reason.HANDED_OVER)
 
+    @property
+    def _run(self) -> Run:
+        return self._record.run
+
     # -------------------------------------------------------------- from deed to deed
 
     async def run(self) -> None:
+        try:
+            await self._work()
+        except Exception:
+            log.exception("event=run_left run=%s", self.id)
+        finally:
+            self._tell(ELSEWHERE)
+            self._tell(Done())
+
+    async def _work(self) -> None:
+        """Deed upon deed, until there is nothing more to be done here."""
         try:
             await self._read()
             deed: Deed | None = self._go_on
@@ -126,11 +132,6 @@ class Course:
         except Interrupted as called:
             if called.reason is Reason.LOST:
                 await self._tell_loss()
-        except Exception:
-            log.exception("event=run_left run=%s", self.id)
-        finally:
-            self._tell(ELSEWHERE)
-            self._tell(Done())
 
     async def _done(self, deed: Deed) -> Deed | None:
         """Do it; what is to be done instead, where it could not be done."""
@@ -143,7 +144,7 @@ class Course:
                 return self._expire
             raise
         except progress.Cancelled as found:
-            self._current = found.run
+            self._record.current = found.run
             return self._be_cancelled
         except ModelFailure as failure:
             return partial(self._fail, LastError(failure.code, failure.message))
@@ -157,7 +158,7 @@ class Course:
         """What to do after a fault of our own: the run ends all the same, without its partial message if
         that is what cannot be written."""
         if deed == self._go_on:
-            if isinstance(problem, NotFound):  # the thread's deletion cancels its runs
+            if isinstance(problem, NotFound) and problem.noun == "thread":  # its deletion cancels its runs
                 return self._be_cancelled
             deed = partial(self._fail, WENT_WRONG)
         elif self._turn is None:
@@ -173,21 +174,11 @@ class Course:
             try:
                 with self._interrupts.allowed():
                     pass  # it may be left before it begins
-                return await self._read_once()
+                return await self._record.read()
             except Interrupted as called:
                 if called.reason > Reason.CANCELLED:
                     raise
-
-    async def _read_once(self) -> None:
-        async def read() -> tuple[Worked | None, list[RunStep]]:
-            async with self._context.database.read() as transaction:
-                worked = self._worked or await store.claimed(transaction, self.claim)
-                return worked, await store.steps(transaction, self.id) if worked else []
-
-        self._worked, self._steps = await self._patiently(read)
-        if self._worked is None:
-            raise progress.Lost
-        self._current = self._worked.run
+                self._record.doubt()
 
     async def _go_on(self) -> None:
         run = self._run
@@ -197,10 +188,12 @@ class Course:
         elif run.expires_at is not None and run.expires_at <= now:
             await self._expire()
         elif run.status == "requires_action":  # another process's clock goes before ours
-            await self._write(run, due_at=run.expires_at)
+            await self._record.write(run, due_at=run.expires_at)
         else:
             if run.status == "queued":
-                await self._move(moved(run, "in_progress", started_at=now))
+                run = moved(run, "in_progress", started_at=now)
+                run = await self._record.write(run, due_at=self._context.runner.lease_until())
+                self._tell(RunEvent("in_progress", run))
             await self._take_turns()
 
     # -------------------------------------------------------------- a turn
@@ -209,9 +202,8 @@ class Course:
         """Turn upon turn, as long as the model asks for nothing but what the server does itself."""
         require_offered(self._run)
         if self._search_name is not None:
-            assert self._worked is not None
             with self._interrupts.allowed():
-                await self._patiently(partial(searching.ready, self._context, self._worked))
+                await self._patiently(partial(searching.ready, self._context, self._record.worked))
         while await self._take_turn():
             pass
 
@@ -246,11 +238,10 @@ class Course:
 
     async def _hear(self) -> tuple[Turn, str]:
         """Ask the model, and listen to the end."""
-        assert self._worked is not None
-        worked, context = self._worked, self._context
+        worked, context = self._record.worked, self._context
         find = partial(context.providers.target, self._run.model, worked.job.virtual_key)
         target = await self._patiently(find)
-        asked = await self._patiently(partial(prompt.build, context, worked, self._steps, target))
+        asked = await self._patiently(partial(prompt.build, context, worked, self._record.steps, target))
         tell = self._watch.tell if self._watch else None
         turn = self._turn = Turn(self._run, context.new_id, context.now, tell, self._searchable())
         self._context_tokens = target.context_tokens
@@ -281,8 +272,7 @@ class Course:
     async def _keep_message(self, turn: Turn) -> None:
         """Write down what the model said before it calls functions."""
         closing = turn.closed_message()
-        await self._write(self._run, closing, due_at=self._context.runner.lease_until())
-        self._steps += closing.steps
+        await self._record.keep(closing)
         turn.message_is_written()
         self._tell_all(closing.events)
 
@@ -290,18 +280,17 @@ class Course:
         name, tool = self._search_name, searching.tool_of(self._run)
         if name is None or tool is None:
             return None
-        return Searchable(name, searching.ranking_options(tool), sources_of(self._steps))
+        return Searchable(name, searching.ranking_options(tool), sources_of(self._record.steps))
 
     async def _search(self, turn: Turn) -> None:
         """Carry out the searches that the model asks for. Raises `ModelFailure` where they never end."""
-        tool, worked = searching.tool_of(self._run), self._worked
+        tool, worked = searching.tool_of(self._run), self._record.worked
         assert tool is not None
-        assert worked is not None
-        if searching.is_exhausted(self._steps):
+        if searching.is_exhausted(self._record.steps):
             raise ModelFailure(
                 "server_error", "The model searched the files again and again, without an answer."
             )
-        room = await searching.room_for_results(self._steps, self._context_tokens)
+        room = await searching.room_for_results(self._record.steps, self._context_tokens)
         found = {}
         for id, arguments in turn.searches().items():
             query = searching.query_of(self._run, tool, arguments)
@@ -315,8 +304,7 @@ class Course:
     async def _keep_calls(self, turn: Turn) -> None:
         """Write down calls that are carried out, before the model is asked again."""
         closing = turn.closed(COMPLETED)
-        await self._write(self._run, closing, due_at=self._context.runner.lease_until())
-        self._steps += closing.steps
+        await self._record.keep(closing)
         self._turn = None
         self._tell_all(closing.events)
 
@@ -326,7 +314,7 @@ class Course:
         closing = turn.waiting()
         action = RequiredAction(submit_tool_outputs=SubmitToolOutputs(turn.required_calls()))
         run = moved(self._run, "requires_action", required_action=action)
-        run = await self._write(run, closing, due_at=run.expires_at)
+        run = await self._record.write(run, closing, due_at=run.expires_at)
         self._tell_all([*closing.events, RunEvent("requires_action", run), Done()])
 
     # -------------------------------------------------------------- ends
@@ -348,7 +336,7 @@ class Course:
 
     def _know_of_cancelling(self) -> None:
         if self._run.status != "cancelling":
-            self._current = moved(self._run, "cancelling", required_action=None)
+            self._record.current = moved(self._run, "cancelling", required_action=None)
         if not self._told_of_cancelling:
             self._told_of_cancelling = True
             self._tell(RunEvent("cancelling", self._run))
@@ -357,73 +345,16 @@ class Course:
         """The run's last move, with everything that is open ended likewise."""
         self._ending = True
         closing = self._closing(ending)
-        run = moved(self._run, status, usage=self._usage(closing), **changes)
-        run = await self._write(run, closing, due_at=None)
+        run = moved(self._run, status, usage=self._record.usage(closing), **changes)
+        run = await self._record.write(run, closing, due_at=None)
         self._tell_all([*closing.events, RunEvent(status, run), Done()])
-
-    def _usage(self, closing: Closing) -> Usage:
-        """Of the whole run: the sum over its steps, none counted twice."""
-        by_step = {step.id: step.usage for step in (*self._steps, *closing.steps)}
-        return sum((usage for usage in by_step.values() if usage), Usage())
 
     def _closing(self, ending: Ending) -> Closing:
         """The end of this turn, and of calls that the client was to carry out."""
         turn = self._turn.closed(ending) if self._turn else NOTHING
         now = self._context.now()
-        waiting = [ended(step, ending, now) for step in self._steps if step.status == "in_progress"]
+        waiting = [ended(step, ending, now) for step in self._record.waiting]
         return Closing(turn.messages, [*waiting, *turn.steps], turn.events)
-
-    # -------------------------------------------------------------- writing down
-
-    @property
-    def _run(self) -> Run:
-        assert self._current is not None
-        return self._current
-
-    async def _move(self, run: Run) -> None:
-        """A move after which this process goes on."""
-        run = await self._write(run, due_at=self._context.runner.lease_until())
-        self._tell(RunEvent(run.status, run))
-
-    async def _write(self, run: Run, closing: Closing = NOTHING, *, due_at: int | None) -> Run:
-        """The run as it stands once that is durable. Raises `Lost` and `Cancelled`."""
-        steps = [stored(step) for step in closing.steps]
-        tried = False
-
-        async def write() -> Run:
-            nonlocal tried
-            if tried and await self._is_written(run, steps):
-                return run
-            tried = True
-            return await progress.record(
-                self._context, self.claim, run, new_messages=closing.messages, steps=steps, due_at=due_at
-            )
-
-        self._current = await self._patiently(write)
-        self._changed(self.id, run.status)
-        log.info("event=run_%s run=%s thread=%s", run.status, run.id, run.thread_id)
-        return self._current
-
-    async def _is_written(self, run: Run, steps: Sequence[RunStep]) -> bool:
-        """Whether an attempt that seemed to fail did not: a crash may leave that open."""
-        async with self._context.database.read() as transaction:
-            there = (await store.standing(transaction, [self.id])).get(self.id)
-            kept = {step.id: step.status for step in await store.steps(transaction, self.id)}
-        if there is None or (there.status, there.attempt) != (run.status, self.claim.attempt):
-            return False
-        return all(kept.get(step.id) == step.status for step in steps)
-
-    async def _patiently(self, do: Callable[[], Awaitable[T]]) -> T:
-        """Do what the database or the files' storage may refuse for a while, until the work is called off."""
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                return await do()
-            except (Unavailable, FilesUnavailable) as problem:
-                log.warning("event=run_put_off run=%s seconds=%.2f problem=%r", self.id, pause, problem)
-            with self._interrupts.allowed():
-                await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
 
     # -------------------------------------------------------------- telling
 
@@ -437,17 +368,16 @@ class Course:
 
     async def _tell_loss(self) -> None:
         """A run that is gone was cancelled, since its thread was deleted; any other is somebody else's."""
-        if self._watch is None or self._current is None:
+        if self._watch is None or self._record.current is None:
             return
         try:
-            async with self._context.database.read() as transaction:
-                if await store.standing(transaction, [self.id]):
-                    return
+            if not await self._record.is_gone():
+                return
         except Unavailable:
             return
         self._know_of_cancelling()
         closing, now = self._closing(CANCELLED), self._context.now()
-        run = moved(self._run, "cancelled", usage=self._usage(closing), cancelled_at=now)
+        run = moved(self._run, "cancelled", usage=self._record.usage(closing), cancelled_at=now)
         self._tell_all([*closing.events, RunEvent("cancelled", run), Done()])
 
 

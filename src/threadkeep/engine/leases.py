@@ -132,7 +132,10 @@ class Leases(Generic[W]):
             await self._renew()
         others = [id for id in due if id not in own]
         random.shuffle(others)  # processes that are woken together begin at different rows
-        taken = await asyncio.gather(*(self._claim(id) for id in others))
+        taken = await asyncio.gather(*(self._claim(id) for id in others), return_exceptions=True)
+        for outcome in taken:  # only now: a stop waits for each of them
+            if isinstance(outcome, BaseException):
+                raise outcome
         return len(due) == rows and any(taken)
 
     async def _claim(self, id: str) -> bool:
@@ -157,22 +160,20 @@ class Leases(Generic[W]):
     # -------------------------------------------------------------- stopping
 
     async def stop(self, grace: float) -> None:
-        """Take nothing more; give back what is not finished within `grace` seconds."""
-        if not self._loops:
-            return
-        claims, heartbeat = self._loops
+        """Take nothing more; give back what is not finished within `grace` seconds. Asked for again, it also
+        gives back what was handed to `take` meanwhile."""
+        loops, self._loops = self._loops, []
         self._taking = False
         self._woken.set()
-        await claims
+        await asyncio.gather(*loops[:1])  # what is claimed until then is worked, and given back
         await self._finished(grace)
         for work in self._works:
             work.leave(lost=False)
         await self._finished(SECONDS_TO_LET_GO)
-        rest = [heartbeat, *self._works.values()]
+        rest = [*loops[1:], *self._works.values()]
         for task in rest:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
-        self._loops = []
 
     async def _finished(self, seconds: float) -> None:
         if self._works:

@@ -33,8 +33,8 @@ from threadkeep.messages import store as messages
 from threadkeep.messages.model import Message, message_of
 from threadkeep.paging import Page, PageQuery
 from threadkeep.providers.base import ChatRequest, Target
+from threadkeep.runs.claims import Worked
 from threadkeep.runs.model import Run, RunStep
-from threadkeep.runs.store import Worked
 from threadkeep.storage.database import Transaction
 
 PAGE = 50

@@ -5,7 +5,6 @@ the call, together with its text, so that a run that goes on elsewhere tells its
 """
 
 import asyncio
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,11 +15,12 @@ from threadkeep.assistants import store as assistants
 from threadkeep.assistants.model import FileSearchTool, FunctionTool
 from threadkeep.context import Context
 from threadkeep.engine.citations import label_of, searches
+from threadkeep.engine.leases import set_within
 from threadkeep.engine.tokens import count
 from threadkeep.errors import NotFound, VectorStoreExpired
 from threadkeep.providers.base import ModelFailure
+from threadkeep.runs.claims import Worked
 from threadkeep.runs.model import FileSearchCall, Run, RunStep, ToolCallsDetails
-from threadkeep.runs.store import Worked
 from threadkeep.search import base as search
 from threadkeep.search.model import Hit, Query
 from threadkeep.storage.database import Transaction
@@ -31,7 +31,7 @@ from threadkeep.vector_stores.model import VectorStore
 SECONDS_FOR_STORES = 60
 """So long a run waits for files that are still being made searchable."""
 FIRST_LOOK, LONGEST_LOOK = 0.05, 1.0
-"""Seconds between two looks at them."""
+"""Seconds between two looks at them, for a wake-up may be lost."""
 MOST_SEARCHES = 10
 """Turns of one run in which its model may search; after them it has to answer."""
 RESULTS, FEW_RESULTS = 20, 5
@@ -154,15 +154,19 @@ async def ready(context: Context, worked: Worked) -> None:
     A run that another process takes up waits no longer than it would have.
     """
     started = worked.run.started_at
-    waited = 0 if started is None else max(0, context.now() - started)
-    end = time.monotonic() + SECONDS_FOR_STORES - waited
-    pause = FIRST_LOOK
-    while not (await stores_of(context, worked)).are_ready:
-        left = end - time.monotonic()
-        if left <= 0:
-            return
-        await asyncio.sleep(min(pause, left))
-        pause = min(2 * pause, LONGEST_LOOK)
+    end = (context.now() if started is None else started) + SECONDS_FOR_STORES
+    woken, pause = asyncio.Event(), FIRST_LOOK
+    stop_listening = context.database.listen(store.READY, woken.set)
+    try:
+        while not (await stores_of(context, worked)).are_ready:
+            left = end - context.clock()
+            if left <= 0:
+                return
+            await set_within(woken, min(pause, left))
+            woken.clear()
+            pause = min(2 * pause, LONGEST_LOOK)
+    finally:
+        stop_listening()
 
 
 # ---------------------------------------------------------------- searching

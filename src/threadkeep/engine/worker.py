@@ -1,6 +1,6 @@
 """The engine of this process: which runs it works, and what it is told meanwhile.
 
-Whoever makes, moves or cancels a run wakes `runs.store.CHANNEL`. The engine then looks for runs that are
+Whoever makes, moves or cancels a run wakes `runs.claims.CHANNEL`. The engine then looks for runs that are
 due, for those of its own that are to be cancelled, and for what pollers wait for; it also looks once a
 second, since a wake-up can be lost, and when the next of its runs expires.
 """
@@ -16,10 +16,11 @@ from msgspec import Struct
 from threadkeep.clock import Clock
 from threadkeep.context import Context
 from threadkeep.engine.base import Watch
-from threadkeep.engine.course import Changed, Course
+from threadkeep.engine.course import Course
 from threadkeep.engine.leases import SECONDS_BETWEEN_LOOKS, Leases, attempt, set_within
+from threadkeep.engine.record import Changed
 from threadkeep.engine.watch import Feed
-from threadkeep.runs import progress, store
+from threadkeep.runs import claims, progress
 from threadkeep.runs.model import Claim
 from threadkeep.settings import Settings
 from threadkeep.storage.database import Transaction
@@ -40,8 +41,8 @@ class Runs:
         long_ago = now - self._context.settings.run_expires_after
         async with self._context.database.read() as transaction:
             if crowded:
-                return await store.due_to_end(transaction, now, long_ago, rows)
-            return await store.due(transaction, now, rows)
+                return await claims.due_to_end(transaction, now, long_ago, rows)
+            return await claims.due(transaction, now, rows)
 
     async def claim(self, id: str, until: int) -> Course | None:
         worked = await progress.claim(self._context, id, self._owner, until)
@@ -52,7 +53,7 @@ class Runs:
 
     async def renew(self, works: Sequence[Course], until: int) -> Collection[Course]:
         async def work(transaction: Transaction) -> set[Claim]:
-            return await store.renew_many(transaction, [one.claim for one in works], until)
+            return await claims.renew(transaction, [one.claim for one in works], until)
 
         lost = await self._context.database.write(work)
         return [one for one in works if one.claim in lost]
@@ -64,7 +65,6 @@ class Runs:
 class Waiter(Struct, eq=False):
     """Somebody who waits for a run's status to be another than `seen`."""
 
-    run_id: str
     seen: str
     called: asyncio.Future[None]
 
@@ -84,7 +84,8 @@ class Engine:
         self._woken = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
         self._draining: asyncio.Task[None] | None = None
-        self._waiters: set[Waiter] = set()
+        self._waiters: dict[str, set[Waiter]] = {}
+        """By the ids of their runs."""
         self._some_abandoned = False
         """Whether rows of runs that are worked here may be gone."""
 
@@ -97,21 +98,22 @@ class Engine:
         self._leases = Leases(runs, self._clock, self._settings.run_lease, self._settings.max_active_runs)
         self._leases.start()
         self._looking = asyncio.create_task(self._look_on(), name="engine")
-        context.database.listen(store.CHANNEL, self._wake)
-        context.database.listen(store.ABANDONED, self._wake_for_abandoned)
+        context.database.listen(claims.CHANNEL, self._wake)
+        context.database.listen(claims.ABANDONED, self._wake_for_abandoned)
 
     def drain(self) -> None:
         """Take nothing more, and be done soon with what is under way."""
         if self._leases is not None and self._draining is None:
             self._draining = asyncio.create_task(self._leases.stop(SECONDS_OF_GRACE), name="drain")
-            for waiter in self._waiters:
-                waiter.hear(None)
+            for run_id in self._waiters:
+                self._tell_waiters(run_id, None)
 
     async def stop(self) -> None:
         """Return once nothing is worked any more; what was not finished is anybody's."""
         self.drain()
-        if self._draining is not None:
+        if self._leases is not None and self._draining is not None:
             await self._draining
+            await self._leases.stop(0.0)  # a request under way may have handed in a run since
         if self._looking is not None:
             self._looking.cancel()
             await asyncio.gather(self._looking, return_exceptions=True)
@@ -137,15 +139,18 @@ class Engine:
     async def change(self, run_id: str, seen: str, seconds: float) -> bool:
         if self._draining is not None:
             return False
-        waiter = Waiter(run_id, seen, asyncio.get_running_loop().create_future())
-        self._waiters.add(waiter)
+        waiter = Waiter(seen, asyncio.get_running_loop().create_future())
+        waiters = self._waiters.setdefault(run_id, set())
+        waiters.add(waiter)
         self._woken.set()  # it may have changed since it was seen
         try:
             with suppress(TimeoutError):
                 async with asyncio.timeout(seconds):
                     await waiter.called
         finally:
-            self._waiters.discard(waiter)
+            waiters.remove(waiter)
+            if not waiters:
+                del self._waiters[run_id]
         return self._draining is None
 
     # -------------------------------------------------------------- what happens meanwhile
@@ -161,9 +166,12 @@ class Engine:
 
     def _changed(self, run_id: str, status: str) -> None:
         """One of our own runs has moved."""
-        for waiter in self._waiters:
-            if waiter.run_id == run_id:
-                waiter.hear(status)
+        self._tell_waiters(run_id, status)
+
+    def _tell_waiters(self, run_id: str, status: str | None) -> None:
+        """None where nobody knows a status, and whoever waits is to look."""
+        for waiter in self._waiters.get(run_id, ()):
+            waiter.hear(status)
 
     async def _look_on(self) -> None:
         while True:
@@ -191,18 +199,22 @@ class Engine:
         assert self._context is not None
         if not self._courses() and not self._waiters:
             return
-        ids = {waiter.run_id for waiter in self._waiters}
+        waited_for = list(self._waiters)
         checked = list(self._courses()) if self._some_abandoned else []
         self._some_abandoned = False
-        async with self._context.database.read() as transaction:
-            cancelling = await store.cancelling(transaction) if self._courses() else set()
-            found = await store.standing(transaction, sorted(ids | {course.id for course in checked}))
+        ids = sorted({*waited_for, *(course.id for course in checked)})
+        try:
+            async with self._context.database.read() as transaction:
+                cancelling = await claims.cancelling(transaction) if self._courses() else set()
+                found = await claims.standing(transaction, ids)
+        except Exception:
+            self._some_abandoned |= bool(checked)  # for the next look
+            raise
         for course in self._courses():
             if course.id in cancelling:
                 course.cancel()
         for course in checked:
             if course.id not in found:
                 course.leave(lost=True)
-        for waiter in self._waiters:
-            if waiter.run_id in ids:
-                waiter.hear(found[waiter.run_id].status if waiter.run_id in found else None)
+        for run_id in waited_for:
+            self._tell_waiters(run_id, found[run_id].status if run_id in found else None)

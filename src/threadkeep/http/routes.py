@@ -107,6 +107,7 @@ OPERATIONS = [
     Operation("POST", STORE + "/search", search.search_vector_store, "json", once_itself=True),
     Operation("GET", "/models", models.list_models),
     Operation("GET", "/models/{model}", models.retrieve_model),
+    Operation("DELETE", "/models/{model}", models.delete_model),
 ]
 
 

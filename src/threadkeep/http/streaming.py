@@ -5,12 +5,12 @@ run knows nothing of either.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from threadkeep.engine.base import Watch
+from threadkeep.engine.events import Event
 from threadkeep.http.request import ClientGone, Receive, Request, Response
-from threadkeep.wire.base import Dialect
 from threadkeep.wire.sse import KEEP_ALIVE
 
 EVENT_STREAM = b"text/event-stream; charset=utf-8"
@@ -20,16 +20,19 @@ HEADERS = (
 )
 
 
-def event_stream(request: Request, watch: Watch) -> Response:
-    """What a run tells `watch`, in the caller's dialect; each batch is sent as it comes."""
-    return Response(200, content_type=EVENT_STREAM, headers=HEADERS, stream=written(request.dialect, watch))
+def event_stream(request: Request, watch: Watch, with_content: bool = False) -> Response:
+    """What a run tells `watch`, in the caller's dialect; each batch is sent as it comes. `with_content` shows
+    what searches of files found."""
+    dialect = request.dialect
+    write = dialect.events_with_content if with_content else dialect.events
+    return Response(200, content_type=EVENT_STREAM, headers=HEADERS, stream=written(write, watch))
 
 
-async def written(dialect: Dialect, watch: Watch) -> AsyncGenerator[bytes, None]:
+async def written(write: Callable[[Sequence[Event]], bytes], watch: Watch) -> AsyncGenerator[bytes, None]:
     """The bytes of every batch, a comment in the place of an empty one."""
     try:
         async for batch in watch.batches():
-            yield dialect.events(batch) or KEEP_ALIVE
+            yield write(batch) or KEEP_ALIVE
     finally:
         watch.close()
 

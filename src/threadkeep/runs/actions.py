@@ -25,7 +25,7 @@ from threadkeep.messages.actions import attach
 from threadkeep.messages.model import Message, message_of
 from threadkeep.messages.model import created as created_message
 from threadkeep.metadata import Metadata, updated
-from threadkeep.runs import progress, store
+from threadkeep.runs import claims, progress, steps, store
 from threadkeep.runs.model import (
     Claim,
     Job,
@@ -93,8 +93,8 @@ async def create(
         if new.needs_something_to_say and not (run.instructions or added):
             await require_user_message(transaction, thread_id)
         claim = await store.insert(transaction, project_id, run, job, owner, due_at)
-        await transaction.wake(store.CHANNEL)
-        return Started(Start(run), claim)
+        await transaction.wake(claims.CHANNEL)
+        return Started(Start(run, include_search_content=job.include_search_content), claim)
 
     return await context.database.write(work)
 
@@ -199,8 +199,9 @@ async def submit_tool_outputs(
         step = await complete_open_step(transaction, run, given, now)
         claim = None if owner is None else Claim(run.id, owner, locked.attempt + 1)
         await store.update(transaction, run, owner, locked.attempt + 1, due_at)
-        await transaction.wake(store.CHANNEL)
-        return Started(Start(run, step=step), claim)
+        await transaction.wake(claims.CHANNEL)
+        start = Start(run, step=step, include_search_content=locked.job.include_search_content)
+        return Started(start, claim)
 
     return await context.database.write(work)
 
@@ -217,7 +218,7 @@ def require_outputs(run: Run, given: ToolOutputs) -> None:
 
 async def complete_open_step(transaction: Transaction, run: Run, given: ToolOutputs, now: int) -> RunStep:
     """Put the outputs into the step that asked for them."""
-    (step,) = (one for one in await store.steps(transaction, run.id) if one.status == "in_progress")
+    (step,) = (one for one in await steps.of_run(transaction, run.id) if one.status == "in_progress")
     step = completed_by(step, given, now)
-    await store.put_step(transaction, step)
+    await steps.put(transaction, step)
     return step

@@ -13,6 +13,7 @@ from threadkeep.messages import store as messages
 from threadkeep.messages.model import message_of
 from threadkeep.paging import PageQuery
 from threadkeep.runs import actions, store
+from threadkeep.runs import steps as run_steps
 from threadkeep.runs.actions import Cancelled, Started
 from threadkeep.runs.model import Job, Run, Start, start_of, text_of
 
@@ -103,7 +104,7 @@ async def list_run_steps(request: Request) -> Response:
     query, with_content = request.page_query(), includes_content(request)
     async with request.context.database.read() as transaction:
         run = await store.get(transaction, *place(request))
-        page = await store.page_of_steps(transaction, run.id, query)
+        page = await run_steps.page(transaction, run.id, query)
     dialect = request.dialect
     return request.reply_page(page, dialect.step_with_content if with_content else dialect.step)
 
@@ -113,7 +114,7 @@ async def retrieve_run_step(request: Request) -> Response:
     with_content = includes_content(request)
     async with request.context.database.read() as transaction:
         run = await store.get(transaction, *place(request))
-        step = await store.get_step(transaction, run.id, request.path["step_id"])
+        step = await run_steps.get(transaction, run.id, request.path["step_id"])
     dialect = request.dialect
     return request.reply((dialect.step_with_content if with_content else dialect.step)(step))
 
@@ -192,17 +193,19 @@ async def started(request: Request, start: Callable[[Request], Awaitable[Started
         return with_poll_after(request, response)
     if claim is None:
         return followed(request, start_of(response.body), response.headers)
+    start_of_it = done[-1].start
     watch = runner.watch()
-    for event in beginning(done[-1].start):
+    for event in beginning(start_of_it):
         watch.tell(event)
     runner.adopt(claim, watch)
-    return event_stream(request, watch)
+    return event_stream(request, watch, start_of_it.include_search_content)
 
 
 def followed(request: Request, start: Start, headers: tuple[tuple[bytes, bytes], ...]) -> Response:
     """A stream of a run that this process does not work for this request: of what is stored, as it grows."""
     look = partial(stored_of, request, start.run)
-    response = event_stream(request, Follower(start, request.context.runner, look))
+    follower = Follower(start, request.context.runner, look)
+    response = event_stream(request, follower, start.include_search_content)
     response.headers += headers
     return response
 
@@ -216,7 +219,7 @@ async def stored_of(request: Request, run: Run) -> Stored | None:
     async with request.context.database.read() as transaction:
         try:
             now = await store.get(transaction, request.project_id, run.thread_id, run.id)
-            steps = await store.steps(transaction, run.id)
+            steps = await run_steps.of_run(transaction, run.id)
             made = await messages.page(transaction, request.project_id, run.thread_id, everything, run.id)
         except NotFound:
             return None

@@ -244,12 +244,14 @@ class ToolOutputs(Struct, frozen=True):
 class Start(Struct, frozen=True):
     """How a run set out, or set out again: what a stream of it begins with.
 
-    `run` is queued; `thread` was made with it; `step` is the one that was completed by tool outputs.
+    `run` is queued; `thread` was made with it; `step` is the one that was completed by tool outputs. Steps
+    show what searches of files found where whoever made the run asked for that.
     """
 
     run: Run
     thread: Thread | None = None
     step: "RunStep | None" = None
+    include_search_content: bool = False
 
 
 # ---------------------------------------------------------------- working a run
@@ -261,6 +263,7 @@ class Job(Struct, frozen=True, kw_only=True):
     virtual_key: str | None = None
     """The id of the virtual key that its models are reached with."""
     include_search_content: bool = False
+    """Whether streams of it show what searches of files found."""
 
 
 class Claim(Struct, frozen=True):

@@ -12,9 +12,11 @@ from threadkeep.context import Context
 from threadkeep.errors import ThreadkeepError
 from threadkeep.messages import store as messages
 from threadkeep.messages.model import Message, body_of
-from threadkeep.runs import store
+from threadkeep.runs import claims, store
+from threadkeep.runs import steps as run_steps
+from threadkeep.runs.claims import Worked
 from threadkeep.runs.model import Claim, Run, RunStep, moved
-from threadkeep.runs.store import Locked, Worked
+from threadkeep.runs.store import Locked
 from threadkeep.storage.database import Transaction
 
 
@@ -34,7 +36,7 @@ async def claim(context: Context, run_id: str, owner: str, until: int) -> Worked
     """Take a run that is due; None where another process was quicker."""
 
     async def work(transaction: Transaction) -> Worked | None:
-        return await store.claim(transaction, run_id, owner, context.now(), until)
+        return await claims.claim(transaction, run_id, owner, context.now(), until)
 
     return await context.database.write(work)
 
@@ -43,7 +45,7 @@ async def release(context: Context, claim: Claim) -> None:
     """Hand a run over to whoever takes it."""
 
     async def work(transaction: Transaction) -> None:
-        await store.release(transaction, claim, context.now())
+        await claims.release(transaction, claim, context.now())
 
     await context.database.write(work)
 
@@ -61,7 +63,7 @@ async def cancel(
     else:
         claim = Claim(run.id, owner, locked.attempt + 1)
         await store.update(transaction, run, owner, claim.attempt, until)
-    await transaction.wake(store.CHANNEL)
+    await transaction.wake(claims.CHANNEL)
     return run, claim
 
 
@@ -73,7 +75,7 @@ async def abandon(transaction: Transaction, project_id: str, thread_id: str, now
     locked = await store.lock_active(transaction, project_id, thread_id)
     if locked and locked.run.status != "cancelling" and not locked.run.is_over:
         await cancel(transaction, locked, None, now, now)
-        await transaction.wake(store.ABANDONED)
+        await transaction.wake(claims.ABANDONED)
 
 
 async def record(
@@ -94,7 +96,7 @@ async def record(
     """
 
     async def work(transaction: Transaction) -> Run:
-        run = await store.held(transaction, claim)
+        run = await claims.held(transaction, claim)
         if run is None:
             raise Lost
         if run.status != after.status:
@@ -105,12 +107,12 @@ async def record(
         for message in new_messages:
             await append(transaction, message)
         for step in steps:
-            await store.put_step(transaction, step)
+            await run_steps.put(transaction, step)
         kept = msgspec.structs.replace(after, metadata=run.metadata)  # that is the API's to change
         await store.update(transaction, kept, claim.owner if goes_on else None, claim.attempt, due_at)
         if after.is_over:
             await unlock(transaction, after)
-        await transaction.wake(store.CHANNEL)
+        await transaction.wake(claims.CHANNEL)
         return kept
 
     return await context.database.write(work)
@@ -130,8 +132,14 @@ async def append(transaction: Transaction, message: Message) -> None:
         )
 
 
+UNLOCK_THREAD = """
+    UPDATE threads SET active_run_id = NULL WHERE id = :thread_id AND active_run_id = :run_id
+    RETURNING project_id
+"""
+
+
 async def unlock(transaction: Transaction, run: Run) -> None:
     """Open the thread again; messages that waited for the run's end join now."""
-    row = await transaction.one(store.UNLOCK_THREAD, {"thread_id": run.thread_id, "run_id": run.id})
+    row = await transaction.one(UNLOCK_THREAD, {"thread_id": run.thread_id, "run_id": run.id})
     if row is not None:
         await messages.join_waiting(transaction, run.thread_id)

@@ -60,7 +60,7 @@ class RubraValidationError(Struct, frozen=True):
 
 REFUSALS = (400, 401, 404, 405, 409, 413, 416, 500, 503)
 """Statuses that every dialect has."""
-OPENAI_ERRORS: Mapping[int, type[Struct]] = dict.fromkeys(REFUSALS, ErrorResponse)
+OPENAI_ERRORS: Mapping[int, type[Struct]] = dict.fromkeys((*REFUSALS, 403), ErrorResponse)
 RUBRA_ERRORS: Mapping[int, type[Struct]] = {**dict.fromkeys(REFUSALS, RubraError), 422: RubraValidationError}
 
 
@@ -184,4 +184,5 @@ def answers(
         "retrieve_message_file": MessageFile,
         "list_models": ListOfModels,
         "retrieve_model": Model,
+        "delete_model": Deleted,
     }

@@ -148,43 +148,59 @@ def response_format_of(body: ResponseFormatBody) -> ResponseFormat:
 # ---------------------------------------------------------------- assistants
 
 
-class CreateAssistant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AssistantOptions(Struct, frozen=True, kw_only=True):
+    """What creating an assistant takes in either version."""
+
     model: Model
     name: Name | None = None
     description: Description | None = None
     instructions: Instructions | None = None
-    tools: Tools | None = None
-    tool_resources: NewResources | None = None
-    metadata: CheckedMetadata | None = None
     temperature: Temperature | None = None
     top_p: TopP | None = None
-    response_format: ResponseFormatBody | None = None
-    reasoning_effort: ReasoningEffort | None = None
 
 
-class ModifyAssistant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AssistantChanges(Struct, frozen=True, kw_only=True):
+    """Likewise changing one."""
+
     model: Model | None = None
     name: Name | UnsetType | None = UNSET
     description: Description | UnsetType | None = UNSET
     instructions: Instructions | UnsetType | None = UNSET
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+
+
+def options(body: AssistantOptions) -> dict[str, Any]:
+    """The part of a `NewAssistant` that they make."""
+    given = {name: getattr(body, name) for name in AssistantOptions.__struct_fields__}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def changes(body: AssistantChanges) -> dict[str, Any]:
+    """The part of an `AssistantChange` that they make."""
+    return {name: getattr(body, name) for name in AssistantChanges.__struct_fields__}
+
+
+class CreateAssistant(AssistantOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    tools: Tools | None = None
+    tool_resources: NewResources | None = None
+    metadata: CheckedMetadata | None = None
+    response_format: ResponseFormatBody | None = None
+    reasoning_effort: ReasoningEffort | None = None
+
+
+class ModifyAssistant(AssistantChanges, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tools: Tools | None = None
     tool_resources: Resources | None = None
     metadata: CheckedMetadata | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
     response_format: ResponseFormatBody | None = None
     reasoning_effort: ReasoningEffort | None = None
 
 
 def new_assistant(body: CreateAssistant) -> NewAssistant:
     return NewAssistant(
-        model=body.model,
-        name=body.name,
-        description=body.description,
-        instructions=body.instructions,
+        **options(body),
         tools=tools_of(body.tools or []),
-        top_p=1.0 if body.top_p is None else body.top_p,
-        temperature=1.0 if body.temperature is None else body.temperature,
         reasoning_effort=body.reasoning_effort,
         tool_resources=resources(body.tool_resources),
         store=store_to_make(body.tool_resources, None),
@@ -195,13 +211,8 @@ def new_assistant(body: CreateAssistant) -> NewAssistant:
 
 def assistant_change(body: ModifyAssistant) -> AssistantChange:
     return AssistantChange(
-        model=body.model,
-        name=body.name,
-        description=body.description,
-        instructions=body.instructions,
+        **changes(body),
         tools=None if body.tools is None else tools_of(body.tools),
-        top_p=body.top_p,
-        temperature=body.temperature,
         reasoning_effort=body.reasoning_effort,
         tool_resources=resources(body.tool_resources) if body.tool_resources else None,
         metadata=body.metadata,

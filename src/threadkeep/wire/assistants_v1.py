@@ -22,14 +22,12 @@ from threadkeep.assistants.model import (
 from threadkeep.metadata import Metadata
 from threadkeep.wire.assistants import (
     MAX_TOOLS,
-    Description,
+    AssistantChanges,
+    AssistantOptions,
     FunctionToolBody,
-    Instructions,
-    Model,
-    Name,
-    Temperature,
-    TopP,
+    changes,
     function_of,
+    options,
 )
 from threadkeep.wire.base import text_of
 from threadkeep.wire.threads_v1 import V1Metadata, strings
@@ -113,29 +111,17 @@ def response_format_of(body: ResponseFormatBody) -> ResponseFormat:
 FileIds = Annotated[list[str], Meta(max_length=MAX_FILES)]
 
 
-class CreateAssistant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    model: Model
-    name: Name | None = None
-    description: Description | None = None
-    instructions: Instructions | None = None
+class CreateAssistant(AssistantOptions, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tools: Tools | None = None
     file_ids: FileIds | None = None
     metadata: V1Metadata | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
     response_format: ResponseFormatBody | None = None
 
 
-class ModifyAssistant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    model: Model | None = None
-    name: Name | UnsetType | None = UNSET
-    description: Description | UnsetType | None = UNSET
-    instructions: Instructions | UnsetType | None = UNSET
+class ModifyAssistant(AssistantChanges, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tools: Tools | None = None
     file_ids: FileIds | None = None
     metadata: V1Metadata | None = None
-    temperature: Temperature | None = None
-    top_p: TopP | None = None
     response_format: ResponseFormatBody | None = None
 
 
@@ -145,13 +131,8 @@ class CreateAssistantFile(Struct, frozen=True, forbid_unknown_fields=True):
 
 def new_assistant(body: CreateAssistant) -> NewAssistant:
     return NewAssistant(
-        model=body.model,
-        name=body.name,
-        description=body.description,
-        instructions=body.instructions,
+        **options(body),
         tools=tools_of(body.tools or []),
-        top_p=1.0 if body.top_p is None else body.top_p,
-        temperature=1.0 if body.temperature is None else body.temperature,
         metadata=strings(body.metadata) or {},
         response_format=response_format_of(body.response_format or "auto"),
         file_ids=body.file_ids or [],
@@ -160,13 +141,8 @@ def new_assistant(body: CreateAssistant) -> NewAssistant:
 
 def assistant_change(body: ModifyAssistant) -> AssistantChange:
     return AssistantChange(
-        model=body.model,
-        name=body.name,
-        description=body.description,
-        instructions=body.instructions,
+        **changes(body),
         tools=None if body.tools is None else tools_of(body.tools),
-        top_p=body.top_p,
-        temperature=body.temperature,
         metadata=strings(body.metadata),
         response_format=None if body.response_format is None else response_format_of(body.response_format),
         file_ids=body.file_ids,
@@ -196,19 +172,10 @@ class AssistantV1(Struct, frozen=True, kw_only=True):
     metadata: Metadata
 
 
+AS_IN_V2 = [name for name in AssistantV1.__struct_fields__ if name not in ("tools", "file_ids")]
+
+
 def assistant(stored: StoredAssistant) -> str:
     one = assistant_of(stored.body)
-    return text_of(
-        AssistantV1(
-            id=one.id,
-            object=one.object,
-            created_at=one.created_at,
-            name=one.name,
-            description=one.description,
-            model=one.model,
-            instructions=one.instructions,
-            tools=tools_v1(one.tools),
-            file_ids=stored.file_ids,
-            metadata=one.metadata,
-        )
-    )
+    values = {name: getattr(one, name) for name in AS_IN_V2}
+    return text_of(AssistantV1(tools=tools_v1(one.tools), file_ids=stored.file_ids, **values))

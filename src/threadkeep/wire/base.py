@@ -93,6 +93,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     """With what a file search found, which `include[]` asks for."""
     events: Callable[[Sequence[Event]], bytes]
     """What happened in a run, as server-sent events (`wire.sse`)."""
+    events_with_content: Callable[[Sequence[Event]], bytes]
+    """Likewise with what a file search found."""
     errors: Mapping[type[ThreadkeepError], Callable[[Any], ErrorReply]]
     answers: Mapping[str, Any]
     """The Struct that each operation answers with (`bytes` where it is a file's content), and below the one

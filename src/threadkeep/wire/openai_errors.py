@@ -121,6 +121,12 @@ def no_such_model(problem: errors.NoSuchModel) -> ErrorReply:
     return envelope(404, f"The model '{problem.id}' does not exist", "model", "model_not_found")
 
 
+def model_not_deletable(problem: errors.ModelNotDeletable) -> ErrorReply:
+    return envelope(
+        403, "You have insufficient permissions for this operation. You need to be this role: Owner."
+    )
+
+
 def bad_upload(problem: errors.BadUpload) -> ErrorReply:
     return with_detail(envelope(400, problem.message, problem.param))
 
@@ -257,6 +263,7 @@ COMMON: Mapping[type[errors.ThreadkeepError], Callable[[Any], ErrorReply]] = {
     errors.NoSuchStoreFile: no_such_store_file,
     errors.VectorStoreExpired: vector_store_expired,
     errors.NoSuchModel: no_such_model,
+    errors.ModelNotDeletable: model_not_deletable,
     errors.BadUpload: bad_upload,
     errors.UploadNotPending: upload_not_pending,
     errors.WrongCompletion: wrong_completion,

@@ -213,6 +213,7 @@ DIALECT = Dialect(
     step=runs_v1.step,
     step_with_content=runs_v1.step,
     events=sse.writer(EVENTS),
+    events_with_content=sse.writer(EVENTS),
     errors={**COMMON, Invalid: invalid, errors.UnsupportedContentType: wrong_content_type},
     answers={
         **of_assistants(assistants_v1.AssistantV1),

@@ -1,9 +1,10 @@
 """OpenAI v2: the form that the domain speaks. Reference: protocol sections 1 to 4."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from threadkeep import errors
 from threadkeep.assistants.model import Assistant
+from threadkeep.engine.events import Event
 from threadkeep.errors import Invalid
 from threadkeep.messages.model import Message
 from threadkeep.runs.model import Run, RunStep
@@ -202,7 +203,7 @@ VECTOR_STORES = (
 )
 FILES = ("upload_file", "list_files", "retrieve_file", "delete_file", "download_file")
 UPLOADS = ("create_upload", "add_upload_part", "complete_upload", "cancel_upload")
-MODELS = ("list_models", "retrieve_model")
+MODELS = ("list_models", "retrieve_model", "delete_model")
 
 
 def operations() -> Iterator[str]:
@@ -214,6 +215,15 @@ def operations() -> Iterator[str]:
     yield from VECTOR_STORES
     yield from UPLOADS
     yield from MODELS
+
+
+def message_in_stream(told: Message) -> str:
+    return text_of(without_quotes(told))
+
+
+def events_with(step: Callable[[RunStep], str]) -> Callable[[Sequence[Event]], bytes]:
+    """How events are written, with steps like this."""
+    return sse.writer(sse.forms(text_of, message_in_stream, runs.run_in_stream, step))
 
 
 DIALECT = Dialect(
@@ -259,11 +269,8 @@ DIALECT = Dialect(
     run=runs.run,
     step=runs.step,
     step_with_content=runs.step_with_content,
-    events=sse.writer(
-        sse.forms(
-            text_of, lambda told: text_of(without_quotes(told)), runs.run_in_stream, runs.step_in_stream
-        )
-    ),
+    events=events_with(runs.step_in_stream),
+    events_with_content=events_with(runs.step_in_stream_with_content),
     errors={**COMMON, Invalid: invalid, errors.WrongPrefix: wrong_prefix},
     answers={
         **of_assistants(Assistant),

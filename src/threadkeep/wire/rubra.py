@@ -214,6 +214,7 @@ DIALECT = Dialect(
     step=runs.step,
     step_with_content=runs.step_with_content,
     events=sse.writer({}),
+    events_with_content=sse.writer({}),
     errors={
         **{kind: in_fastapi_form(reply) for kind, reply in COMMON.items()},
         Invalid: invalid,

@@ -264,6 +264,10 @@ def step_in_stream(stored: RunStep) -> str:
     return text_of(with_calls(complete(stored), shown_without_content))
 
 
+def step_in_stream_with_content(stored: RunStep) -> str:
+    return text_of(with_calls(complete(stored), shown))
+
+
 def with_calls(stored: RunStep, show: Callable[[ToolCall], ShownCall]) -> RunStep:
     """A step whose calls are as they are shown: to be written, and nothing else."""
     details = stored.step_details

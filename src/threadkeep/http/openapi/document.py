@@ -162,6 +162,8 @@ def refused(operation: Operation, family: Family, dialects: list[Dialect]) -> se
         found.add(413)
     if operation.name == "download_file":
         found.add(416)
+    if operation.name == "delete_model":
+        found.add(403)
     if not family.versions and (reads or lists):
         found.add(422)
     if any(has_other_methods(operation, one) for one in family.dialects if one not in dialects):

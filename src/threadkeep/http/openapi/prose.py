@@ -46,6 +46,7 @@ EVENT_STREAM = "Where the body says `stream`: server-sent events, from the run a
 REFUSED = {
     400: "The request breaks a rule; `param` names the field.",
     401: "No API key, one that opens nothing, or an unknown virtual key.",
+    403: "Nobody who calls this server may do so.",
     404: "The project has no such object.",
     405: "The version asked for has this path, but not with this method.",
     409: "The idempotency key was already used for another request.",
