@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Struct
 
 from threadkeep.clock import Clock
-from threadkeep.providers.base import ModelFailure, Provider, Target
+from threadkeep.providers.base import Embedder, ModelFailure, Provider, Target
 from threadkeep.providers.chat import ChatProvider
 from threadkeep.providers.echo import CONTEXT_TOKENS, MODEL, Echo
 from threadkeep.providers.embeddings import Embeddings
+from threadkeep.providers.local.embeddings import LOCAL, LocalEmbeddings
 from threadkeep.providers.upstream import Patience, Upstream
 from threadkeep.settings import BadSettings, ProviderSettings, Settings
 
@@ -63,6 +64,7 @@ class Registry:
         self._providers = {name: self._made(name, one) for name, one in self._configured.items()}
         self._of_keys: dict[tuple[str, str, str], ChatProvider] = {}
         self._lists = Lists(clock)
+        self._local: LocalEmbeddings | None = None
 
     def _made(self, name: str, settings: ProviderSettings) -> ChatProvider:
         to_check = settings_to_check(name, settings)
@@ -82,12 +84,15 @@ class Registry:
         there = self._configured[route.provider]
         return Target(self._providers[route.provider], route.model or model, there.context_tokens)
 
-    def embedder(self, settings: Settings) -> Embeddings | None:
+    def embedder(self, settings: Settings) -> Embedder | None:
         """Where texts are embedded; None where the settings name no model for it. Raises `BadSettings` where
-        no provider has the model."""
+        no provider has the model, and for a directory that holds none."""
         model = settings.embedding_model
         if not model:
             return None
+        if model.startswith(LOCAL):
+            self._local = LocalEmbeddings(model.removeprefix(LOCAL), settings.embedding_dimensions)
+            return self._local
         route = self._route(model)
         if route is None:
             raise BadSettings(
@@ -171,7 +176,9 @@ class Registry:
         return route is not None and route.provider == provider
 
     async def close(self) -> None:
-        """Let go of every connection."""
+        """Let go of every connection, and of a model in a directory."""
+        if self._local:
+            await asyncio.to_thread(self._local.close)
         for provider in [*self._providers.values(), *self._of_keys.values()]:
             await provider.close()
 

@@ -1,0 +1,1 @@
+"""Embeddings made in this process, by a model in a directory. Needs the extra `local-embeddings`."""
