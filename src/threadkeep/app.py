@@ -13,6 +13,7 @@ from threadkeep.engine.worker import Engine
 from threadkeep.errors import Unavailable
 from threadkeep.http.middleware import Application, Running
 from threadkeep.ids import IdMaker, id_maker
+from threadkeep.ingestion.reembedding import Reembedder
 from threadkeep.ingestion.worker import Ingester
 from threadkeep.projects.actions import Keyring, Keys
 from threadkeep.providers.registry import Registry
@@ -160,14 +161,15 @@ def create_app(
                 log.info("event=no_embeddings problem='embedding_model is not set: search is lexical alone'")
             sweeper.start()
             engine.start(context)
-            ingester = Ingester(settings, clock)
+            ingester, reembedder = Ingester(settings, clock), Reembedder(settings, clock)
             ingester.start(context)
+            reembedder.start(context)
             if announce:
                 await announce(key)
             try:
                 yield Running(context, Keyring(context.database, clock), Ring(context.database, clock))
             finally:
-                await asyncio.gather(engine.stop(), ingester.stop())
+                await asyncio.gather(engine.stop(), ingester.stop(), reembedder.stop())
                 await sweeper.stop()
 
     return Application(lifespan, settings.access_log)

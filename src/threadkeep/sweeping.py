@@ -10,7 +10,16 @@ from threadkeep.idempotency import actions as idempotency
 from threadkeep.messages import store as messages
 from threadkeep.runs import store as runs
 from threadkeep.storage.database import Transaction
-from threadkeep.storage.sweeps import BLOB, FILE, THREAD, UPLOAD, VECTOR_STORE, Handler, Routine
+from threadkeep.storage.sweeps import (
+    BLOB,
+    FILE,
+    THREAD,
+    UPLOAD,
+    VECTOR_STORE,
+    VECTOR_STORE_FILE,
+    Handler,
+    Routine,
+)
 from threadkeep.uploads import actions as uploads
 from threadkeep.vector_stores import actions as vector_stores
 
@@ -57,6 +66,7 @@ def handlers(context: Context) -> dict[str, Handler]:
         FILE: sweep_file,
         UPLOAD: sweep_upload,
         VECTOR_STORE: partial(vector_stores.sweep_deleted, context),
+        VECTOR_STORE_FILE: partial(vector_stores.sweep_detached, context),
     }
 
 

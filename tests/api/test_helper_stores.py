@@ -475,3 +475,34 @@ def test_what_v2_takes_from_the_store_stays_in_v1s_list(client: OpenAI, v1: http
     assert v1.get(place).json()["file_ids"] == ids
     assert v1.delete(f"{place}/files/{ids[0]}").status_code == 200
     assert files_in(client, id) == ids[1:]
+
+
+@pytest.mark.promise("helper-stores.v1-assistants.deleted")
+def test_the_store_of_a_deleted_v1_assistant_goes_after_a_week(client: OpenAI, v1: httpx.Client) -> None:
+    made = v1.post("/v1/assistants", json=retrieving(new_files(client, 2))).json()
+    id = of_assistant(client, made["id"])
+    assert v1.delete(f"/v1/assistants/{made['id']}").status_code == 200
+    store = client.vector_stores.retrieve(id)
+    assert store.expires_after is not None
+    assert store.expires_after.days == 7
+    assert store.expires_at == (store.last_active_at or 0) + 7 * DAY
+
+
+@pytest.mark.promise("helper-stores.v1-assistants.deleted")
+@pytest.mark.parametrize("change", [{"name": "n"}, {"metadata": {"a": "b"}}, "files", "list"])
+def test_a_store_that_somebody_has_made_his_own_stays(client: OpenAI, v1: httpx.Client, change: Any) -> None:
+    ids = new_files(client, 2)
+    made = v1.post("/v1/assistants", json=retrieving(ids[:1])).json()
+    id = of_assistant(client, made["id"])
+    if change == "files":
+        client.vector_stores.files.create(id, file_id=ids[1])
+    elif change == "list":
+        v1.delete(f"/v1/assistants/{made['id']}/files/{ids[0]}")
+    else:
+        client.vector_stores.update(id, **change)
+    client.beta.assistants.delete(made["id"])
+    assert client.vector_stores.retrieve(id).expires_after is None
+
+
+def retrieving(file_ids: list[str]) -> dict[str, Any]:
+    return {"model": "gpt-4o", "tools": [{"type": "retrieval"}], "file_ids": file_ids}

@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import pytest
 
+from tests.ingestion.documents import WESTERN
 from tests.ingestion.files import docx_of, packed_docx, pdf_of, pptx_of
 from threadkeep.ingestion.extract import MOST_TEXT, PLAIN, text_of
 from threadkeep.ingestion.model import Failure
@@ -161,8 +162,6 @@ NOT_TEXT = ("invalid_file", "The file is not text, though its name says so.")
         ("a.txt", docx_of("Hello"), *NOT_TEXT),
         ("a.exe", b"x", "unsupported_file", "Files of the type .exe are not supported."),
         ("a", b"x", "unsupported_file", "The file's name has no ending that says its type."),
-        ("a.doc", b"x", "unsupported_file",
-         "Word's format before 2007 (.doc) is not supported. Save the file as .docx."),
         ("a.pdf", b"Hello", "invalid_file", "The file is not a PDF, though its name says so."),
         ("a.pdf", pdf_of("", ""), "invalid_file",
          "The file has no text. Its pages may be scanned pictures, which are not turned into text."),
@@ -180,14 +179,14 @@ def test_a_file_without_text_is_refused_with_its_reason(filename, content, code,
 
 
 @pytest.mark.promise("ingestion.bad-files")
-@pytest.mark.parametrize("kind", ["docx", "pptx", "pdf", "html", "txt"])
+@pytest.mark.parametrize("kind", ["doc", "docx", "pptx", "pdf", "html", "txt"])
 @pytest.mark.parametrize("seed", range(8))
 def test_a_damaged_file_is_read_or_refused(kind, seed):
     """Nothing but text and `Failure` comes of it."""
     chance = random.Random(seed)
     whole = {
         "docx": docx_of("Hello", cell="x"), "pptx": pptx_of(("a", "b", "c")), "pdf": pdf_of("Hello", "you"),
-        "html": PAGE.encode(), "txt": GERMAN.encode("latin-1"),
+        "html": PAGE.encode(), "txt": GERMAN.encode("latin-1"), "doc": WESTERN,
     }[kind]  # fmt: skip
     content = bytearray(whole[: chance.randrange(1, len(whole))] if seed % 2 else whole)
     for _ in range(20):

@@ -30,7 +30,7 @@ async def blocks(content: bytes) -> AsyncIterator[bytes]:
 
 
 async def read(reader: Reader, filename: str, content: bytes, overlap: int = 400) -> list[str]:
-    task = Task(filename, len(content), 800, overlap)
+    task = Task(filename, len(content), 800, overlap, "listed")
     async with aclosing(reader.read(task, blocks(content))) as answers:
         return [text async for cut in answers for text in cut.texts]
 
@@ -87,19 +87,19 @@ async def test_a_file_that_needs_too_much_memory_fails_alone(reader):
 
 
 BOMBS = {
-    "zeros.docx": packed_docx([b"<d>", *[b" " * 1_000_000] * 300, b"</d>"]),
-    "attribute.docx": packed_docx([b"<d a='", *[b"x" * 1_000_000] * 300, b"'/>"]),
-    "nested.docx": packed_docx([b"<d>" * 1_000_000] * 3),
-    "nested.html": b"<div>" * 1_000_000,
-    "attribute.html": b"<a href='" + b"x" * 30_000_000,
-    "comment.html": b"<!--" + b"x" * 30_000_000,
+    "zeros.docx": lambda: packed_docx([b"<d>", *[b" " * 1_000_000] * 300, b"</d>"]),
+    "attribute.docx": lambda: packed_docx([b"<d a='", *[b"x" * 1_000_000] * 300, b"'/>"]),
+    "nested.docx": lambda: packed_docx([b"<d>" * 1_000_000] * 3),
+    "nested.html": lambda: b"<div>" * 1_000_000,
+    "attribute.html": lambda: b"<a href='" + b"x" * 30_000_000,
+    "comment.html": lambda: b"<!--" + b"x" * 30_000_000,
 }
 
 
 @pytest.mark.promise("ingestion.limits")
 @pytest.mark.parametrize("filename", BOMBS)
 async def test_a_bomb_fails_alone(reader, filename):
-    assert await refused(reader, filename, BOMBS[filename])
+    assert await refused(reader, filename, BOMBS[filename]())
     assert await read(reader, "a.txt", b"Hello.") == ["Hello."]
 
 
@@ -120,7 +120,9 @@ async def test_a_process_that_is_killed_is_replaced(reader):
 @pytest.mark.promise("ingestion.limits")
 async def test_whoever_leaves_before_the_end_has_the_process_killed(reader):
     content = b"Each word of it.\n" * 200_000
-    async with aclosing(reader.read(Task("a.txt", len(content), 800, 400), blocks(content))) as answers:
+    async with aclosing(
+        reader.read(Task("a.txt", len(content), 800, 400, "listed"), blocks(content))
+    ) as answers:
         await anext(answers)
         process = process_of(reader)
     with pytest.raises(ProcessLookupError):
@@ -134,7 +136,7 @@ async def test_bytes_that_fail_to_arrive_are_no_file(reader):
         raise OSError("gone")
 
     with pytest.raises(OSError, match="gone"):
-        async for _ in reader.read(Task("a.txt", 10, 800, 400), broken()):
+        async for _ in reader.read(Task("a.txt", 10, 800, 400, "listed"), broken()):
             pass
     assert await read(reader, "a.txt", b"Hello.") == ["Hello."]
 

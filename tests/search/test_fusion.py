@@ -21,6 +21,11 @@ def test_two_good_places_are_better_than_one_first_place():
     assert [item for item, _ in fused([["a", "b"], ["c", "b"]])] == ["b", "a", "c"]
 
 
+def test_what_only_half_of_the_rankings_could_hold_counts_twice_where_it_is():
+    assert fused([["a", "b"], ["c", "a"]], {"c"})[0] == ("c", 1.0)
+    assert dict(fused([["a", "b"], ["c", "a"]], {"c"}))["a"] == dict(fused([["a", "b"], ["c", "a"]]))["a"]
+
+
 def test_nothing_makes_nothing():
     assert fused([]) == fused([[], []]) == []
 

@@ -1,8 +1,6 @@
 """A process that reads files into a vector store is killed: the files are searchable all the same, each chunk
 once. On PostgreSQL another process takes them up; on SQLite the one that is started after the kill does."""
 
-import itertools
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,14 +8,13 @@ from pathlib import Path
 import pytest
 from openai import OpenAI
 
-from tests.support import postgres
 from tests.support.child import Child
+from tests.support.house import database_url
 from tests.support.waiting import until
 
 KEY = "sk-key-of-the-ingestion-kills"
 CHUNKING = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
 SHORT = 3
-_numbers = itertools.count()
 
 
 class Pair:
@@ -33,8 +30,7 @@ class Pair:
         }
         self._other: Child | None = None
         if database == "postgres":
-            url = postgres.server().empty(f"ingestion_kills_{os.getpid()}_{next(_numbers)}")
-            self._variables["THREADKEEP_DATABASE_URL"] = url
+            self._variables["THREADKEEP_DATABASE_URL"] = database_url(database, directory)
         self._victim = self._start()
         self._has_heir = database == "postgres"
         self.client = self._client_of(self._victim)

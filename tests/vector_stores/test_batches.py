@@ -81,7 +81,6 @@ def test_file_ids_share_attributes_and_chunking(client: OpenAI, new_files: Any) 
         assert (file.attributes, masked(file)["chunking_strategy"]) == ({"a": "b"}, static)
 
 
-EXCLUSIVE = "mutually_exclusive_parameters"
 BAD: list[tuple[dict[str, Any], str, str]] = [
     ({}, "file_ids", "missing_required_parameter"),
     ({"file_ids": []}, "file_ids", "empty_array"),

@@ -134,15 +134,6 @@ def texts_of(worker: Worker, store_id: str, file_id: str) -> list[str]:
     return found
 
 
-LEFT = """
-    SELECT 1 FROM vector_store_files WHERE store_id = :id
-    UNION ALL
-    SELECT 1 FROM vector_store_batches WHERE store_id = :id
-    UNION ALL
-    SELECT 1 FROM tombstones WHERE parent_id = :id
-"""
-
-
 def left_of(worker: Worker, store_id: str) -> int:
     """How many rows there are of what was in a store."""
 

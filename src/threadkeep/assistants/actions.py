@@ -33,6 +33,7 @@ from threadkeep.threads.actions import require_stores
 from threadkeep.threads.model import ToolResources
 from threadkeep.vector_stores import actions as vector_stores
 from threadkeep.vector_stores import files as searched_files
+from threadkeep.vector_stores import store as vector_store_rows
 from threadkeep.vector_stores.model import NewFile, NewStore
 
 
@@ -162,10 +163,17 @@ async def relist(
 
 
 async def delete(context: Context, project_id: str, id: str) -> None:
-    """Remove an assistant; threads and runs stay. Raises `NotFound`."""
+    """Remove an assistant; threads and runs stay. A vector store that was made of v1's list goes as those of
+    threads do, since nobody who speaks v1 can see it. Raises `NotFound`."""
+    now = context.now()
 
     async def work(transaction: Transaction) -> None:
+        assistant = await store.lock(transaction, project_id, id)
+        listed = {one.file.id for one in await store.listed(transaction, id)}
         await store.delete(transaction, project_id, id)
+        for store_id in assistant.tool_resources.store_ids() if listed else ():
+            if listed.issuperset(await searched_files.some(transaction, store_id, MAX_FILES + 1)):
+                await vector_store_rows.let_go(transaction, project_id, store_id, now)
 
     await context.database.write(work)
 

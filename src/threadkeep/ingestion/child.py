@@ -20,7 +20,8 @@ import msgspec
 from threadkeep.ingestion.chunking import chunks
 from threadkeep.ingestion.extract import text_of
 from threadkeep.ingestion.model import LENGTH, Answer, Cut, Failure, Finished, Refused, Task, framed
-from threadkeep.search.words import words_of
+from threadkeep.search.words import Forms, words_of
+from threadkeep.storage.packing import packed
 
 BLOCK = 256 * 1024
 """Bytes."""
@@ -30,8 +31,8 @@ NICENESS = 10
 """Requests come first."""
 RESERVE = 16 * 1024 * 1024
 """Bytes that are given up when there is no other memory left, so that this can be said."""
-decode = msgspec.json.Decoder(Task).decode
-encode = msgspec.json.Encoder().encode
+decode = msgspec.msgpack.Decoder(Task).decode
+encode = msgspec.msgpack.Encoder().encode
 Tell = Callable[[Answer], None]
 
 
@@ -85,8 +86,9 @@ def work(task: Task, file: BinaryIO, tell: Tell) -> None:
     reserve = bytearray(RESERVE)
     try:
         text = text_of(file, task.filename)
+        known = Forms()
         for texts in gathered(chunks(text.parts, task.max_tokens, task.overlap_tokens)):
-            tell(Cut(texts, [words_of(text) for text in texts]))
+            tell(Cut(texts, [packed(words_of(text, known), task.packing) for text in texts]))
         tell(Finished(text.skipped()))
     except Failure as failure:
         tell(Refused(failure.code, failure.message))

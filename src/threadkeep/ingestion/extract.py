@@ -1,6 +1,7 @@
 """The text of a file, by the type that its name says. Meant for a process of its own, with limits: files come
 from anybody."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
@@ -15,6 +16,7 @@ MOST_TEXT = 32 * 1024 * 1024
 """Characters that a file may hold which is packed: a few bytes can stand for any number."""
 UNWRITABLE = {0: None, **dict.fromkeys(range(0xD800, 0xE000), 0xFFFD)}
 """What no database takes as text."""
+HAS_UNWRITABLE = re.compile("[\0\ud800-\udfff]").search
 
 
 class Text(Struct):
@@ -53,12 +55,14 @@ def opened(file: BinaryIO, kind: str) -> Text:
         from threadkeep.ingestion import office
 
         return Text(bounded(office.docx_of(file) if kind == "docx" else office.pptx_of(file)))
+    if kind == "doc":
+        from threadkeep.ingestion import word97
+
+        return Text(bounded(word97.doc_of(file)))
     raise Failure("unsupported_file", unsupported(kind))
 
 
 def unsupported(kind: str) -> str:
-    if kind == "doc":
-        return "Word's format before 2007 (.doc) is not supported. Save the file as .docx."
     if kind:
         return f"Files of the type .{kind[:20]} are not supported."
     return "The file's name has no ending that says its type."
@@ -78,7 +82,7 @@ def spoken(parts: Iterator[str]) -> Iterator[str]:
     """What a database can keep of it. Raises `Failure` at the end where there is no word."""
     said = False
     for part in parts:
-        text = part if part.isascii() and "\0" not in part else part.translate(UNWRITABLE)
+        text = part.translate(UNWRITABLE) if HAS_UNWRITABLE(part) else part
         said = said or not (text.isspace() or not text)
         yield text
     if not said:

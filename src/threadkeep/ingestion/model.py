@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from threadkeep.storage.packing import Packed, Packing
+
 Code = Literal["unsupported_file", "invalid_file", "server_error"]
 
 
@@ -16,19 +18,21 @@ class Failure(Exception):
 
 
 class Task(Struct, frozen=True):
-    """A file to be read; its `size` bytes follow. `filename` tells its type, the rest how it is cut."""
+    """A file to be read; its `size` bytes follow. `filename` tells its type, the rest how it is cut and how
+    its words are packed."""
 
     filename: str
     size: int
     max_tokens: int
     overlap_tokens: int
+    packing: Packing
 
 
 class Cut(Struct, frozen=True, tag=True):
     """The next chunks of the file, in their order, and the words of each."""
 
     texts: list[str]
-    words: list[list[str]]
+    words: list[Packed]
 
 
 class Refused(Struct, frozen=True, tag=True):

@@ -22,7 +22,7 @@ this one is for a process that does not keep them."""
 SECONDS_TO_END = 5.0
 SECONDS_IDLE = 60.0
 """After so long without a file the processes end: each takes 60 MiB."""
-decode = msgspec.json.Decoder(Answer).decode
+decode = msgspec.msgpack.Decoder(Answer).decode
 
 
 class Crashed(Exception):
@@ -141,7 +141,7 @@ async def start(memory: int, seconds: int) -> Process:
 async def send(process: Process, task: Task, content: AsyncIterator[bytes]) -> None:
     """All of a file, which the process takes in before it answers."""
     assert process.stdin is not None
-    process.stdin.write(framed(msgspec.json.encode(task)))
+    process.stdin.write(framed(msgspec.msgpack.encode(task)))
     async for block in content:
         process.stdin.write(block)
         await process.stdin.drain()

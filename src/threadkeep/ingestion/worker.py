@@ -2,17 +2,19 @@
 
 A file's chunks are added over many small transactions, each under its claim, and are found by nobody until
 the last one says that the file is completed. Whoever takes a file up after a kill begins it anew, by
-forgetting what is there; so no chunk is there twice.
+forgetting what is there, over many small transactions too; so no chunk is there twice.
 """
 
 import asyncio
 import logging
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing
 from functools import partial
-from itertools import count
 from typing import TypeVar
+
+from msgspec import Struct
 
 from threadkeep.clock import Clock
 from threadkeep.context import Context
@@ -20,7 +22,9 @@ from threadkeep.engine.interrupts import Interrupted, Interrupts, Reason
 from threadkeep.engine.leases import Leases
 from threadkeep.errors import FilesUnavailable, Unavailable
 from threadkeep.files.model import blob_key
+from threadkeep.ingestion.ahead import ahead
 from threadkeep.ingestion.model import Cut, Failure, Task
+from threadkeep.ingestion.pace import Pace
 from threadkeep.ingestion.reader import Crashed, Readers
 from threadkeep.providers.base import ModelFailure
 from threadkeep.search import base as search
@@ -33,8 +37,10 @@ from threadkeep.vector_stores.model import Claim, Ingestion
 
 T = TypeVar("T")
 
-CHUNKS_AT_ONCE = 4
-"""In one transaction: other writers wait for it."""
+FIRST_CHUNKS, MOST_CHUNKS = 8, 256
+"""In one transaction, before it is known how long one takes; and however short that is."""
+CUTS_AHEAD = 3
+"""Parts of a file that are embedded while the one before them is written."""
 CRASHES = 2
 """How many processes may end over a file: the first end may have another cause."""
 ATTEMPTS = 10
@@ -46,6 +52,13 @@ SECONDS_OF_GRACE = 2.0
 NUMBER_BYTES = 4
 """What a number of a vector takes."""
 log = logging.getLogger(__name__)
+
+
+class Part(Struct):
+    """The next chunks of a file, and their vectors where there is a model."""
+
+    cut: Cut
+    vectors: Vectors | None
 
 
 class Course:
@@ -100,24 +113,26 @@ class Course:
 
     async def _take_in(self) -> int:
         """Take the file's chunks in, in place of what is there of it; how many bytes they are."""
-        await self._write(self._forget)
+        await self._forget()
+        async with self._context.database.read() as transaction:
+            index = transaction.chunks
+            pace, packing = Pace(index.seconds, FIRST_CHUNKS, MOST_CHUNKS), index.packing
+        about = self._ingestion
+        task = Task(about.filename, about.bytes, about.max_tokens, about.overlap_tokens, packing)
         number = size = 0
         reader = self._readers.take()
         try:
             async with (
                 aclosing(self._content()) as content,
-                aclosing(reader.read(self._task(), content)) as answers,
+                aclosing(reader.read(task, content)) as answers,
+                aclosing(ahead(answers, self._embedded, CUTS_AHEAD)) as parts,
             ):
-                while cut := await self._next(answers):
-                    size += await self._add(number, cut)
-                    number += len(cut.texts)
+                while part := await self._next(parts):
+                    size += await self._add(number, part, pace)
+                    number += len(part.cut.texts)
         finally:
             self._readers.give_back(reader)
         return size
-
-    def _task(self) -> Task:
-        about = self._ingestion
-        return Task(about.filename, about.bytes, about.max_tokens, about.overlap_tokens)
 
     async def _content(self) -> AsyncGenerator[bytes, None]:
         about = self._ingestion
@@ -132,47 +147,71 @@ class Course:
             log.error("event=file_damaged file=%s", about.file_id)
             raise Failure("server_error", "The file's bytes are not those that were uploaded.") from problem
 
-    async def _next(self, answers: AsyncIterator[Cut]) -> Cut | None:
-        with self._interrupts.allowed():
-            return await anext(answers, None)
+    async def _embedded(self, cut: Cut) -> Part:
+        embedder = self._context.embedder
+        return Part(cut, None if embedder is None else await embedder.embed(cut.texts))
 
-    async def _add(self, first: int, cut: Cut) -> int:
+    async def _next(self, parts: AsyncIterator[Part]) -> Part | None:
+        with self._interrupts.allowed():
+            return await anext(parts, None)
+
+    async def _add(self, first: int, part: Part, pace: Pace) -> int:
         """Take more chunks in, of which the first has this number; how many bytes they are."""
-        vectors, model = None, None
-        if (embedder := self._context.embedder) is not None:
-            with self._interrupts.allowed():
-                vectors = await embedder.embed(cut.texts)
-            model = embedder.model
-        chunks = [
-            Chunk(number, text, words)
-            for number, text, words in zip(count(first), cut.texts, cut.words, strict=False)
-        ]
-        for start in range(0, len(chunks), CHUNKS_AT_ONCE):
-            some = slice(start, start + CHUNKS_AT_ONCE)
-            await self._write(partial(self._put, chunks[some], vectors and vectors[some], model))
+        texts, words, vectors = part.cut.texts, part.cut.words, part.vectors
+        start = 0
+        while start < len(texts):
+            end = min(start + pace.rows, len(texts))
+            chunks = [Chunk(first + place, texts[place], words[place]) for place in range(start, end)]
+            more, took = await self._write(partial(self._put, chunks, vectors and vectors[start:end]))
+            pace.took(end - start, took)
+            while more:
+                more = await self._write(search.tidy)
+            start = end
         numbers = sum(len(vector) for vector in vectors or ())
-        return sum(len(text.encode()) for text in cut.texts) + NUMBER_BYTES * numbers
+        return sum(len(text.encode()) for text in texts) + NUMBER_BYTES * numbers
 
     async def _put(
-        self, chunks: Sequence[Chunk], vectors: Vectors | None, model: str | None, transaction: Transaction
-    ) -> None:
-        claim = self.claim
+        self, chunks: Sequence[Chunk], vectors: Vectors | None, transaction: Transaction
+    ) -> tuple[bool, float]:
+        """Whether the index is to be tidied, and how many seconds it took."""
+        began = time.perf_counter()
+        claim, embedder = self.claim, self._context.embedder
+        model = None if embedder is None else embedder.model
         await search.add(transaction, claim.store_id, claim.file_id, chunks, vectors, model)
+        took = time.perf_counter() - began
+        return await search.tidy(transaction), took
+
+    async def _forget(self) -> None:
+        """Remove what is there of the file, however much that is."""
+        async with self._context.database.read() as transaction:
+            pace = Pace(transaction.chunks.seconds, FIRST_CHUNKS, MOST_CHUNKS)
+        more = True
+        while more:
+            with self._interrupts.allowed():
+                await asyncio.sleep(0)
+            rows = pace.rows
+            more, took = await self._write(partial(self._forget_some, rows))
+            pace.took(rows, took)
+
+    async def _forget_some(self, rows: int, transaction: Transaction) -> tuple[bool, float]:
+        """Whether there may be more, and how many seconds it took."""
+        began = time.perf_counter()
+        more = await search.remove_some(transaction, self.claim.store_id, self.claim.file_id, rows)
+        return more, time.perf_counter() - began
 
     # -------------------------------------------------------------- writing down
-
-    async def _forget(self, transaction: Transaction) -> None:
-        await search.remove(transaction, self.claim.store_id, self.claim.file_id)
 
     async def _finish(self, outcome: int | Failure) -> None:
         async def finish(transaction: Transaction) -> None:
             if isinstance(outcome, Failure):
-                await self._forget(transaction)
                 code, message = outcome.code, outcome.message
                 await progress.failed(transaction, self.claim, code, message, self._context.now())
             else:
-                await progress.completed(transaction, self.claim, outcome, self._context.now())
+                source = search.source_of(self._context.embedder)
+                await progress.completed(transaction, self.claim, outcome, self._context.now(), source)
 
+        if isinstance(outcome, Failure):
+            await self._patiently(self._forget)
         await self._patiently(lambda: self._write(finish))
         if isinstance(outcome, Failure):
             log.info(
@@ -181,14 +220,14 @@ class Course:
         else:
             log.info("event=ingestion_completed work=%s bytes=%d", self.id, outcome)
 
-    async def _write(self, do: Callable[[Transaction], Awaitable[None]]) -> None:
+    async def _write(self, do: Callable[[Transaction], Awaitable[T]]) -> T:
         """One transaction under the claim. Raises `Lost`."""
 
-        async def work(transaction: Transaction) -> None:
+        async def work(transaction: Transaction) -> T:
             await progress.hold(transaction, self.claim)
-            await do(transaction)
+            return await do(transaction)
 
-        await self._context.database.write(work)
+        return await self._context.database.write(work)
 
     async def _patiently(self, do: Callable[[], Awaitable[T]]) -> T:
         """Do what the database or the files' storage may refuse for a while, until the work is called off."""

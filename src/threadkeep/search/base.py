@@ -12,24 +12,31 @@ import msgspec
 
 from threadkeep.context import Context
 from threadkeep.filters import Filter
-from threadkeep.providers.base import ModelFailure
+from threadkeep.providers.base import Embedder, ModelFailure
 from threadkeep.search.fusion import fused
 from threadkeep.search.model import Chunk, Hit, Query, Ranker
 from threadkeep.search.words import asked_words, words_of
-from threadkeep.storage.chunks import Entry, Found, Scope
+from threadkeep.storage.chunks import ChunkIndex, Entry, Found, Kept, Scope, Unembedded
 from threadkeep.storage.database import Transaction
+from threadkeep.storage.packing import Packed, packed
 
 __all__ = [
     "Chunk",
     "Hit",
+    "Unembedded",
     "Vectors",
     "add",
     "answer",
     "contents",
+    "embed",
     "put",
     "remove",
+    "remove_some",
     "remove_store_some",
     "search",
+    "source_of",
+    "tidy",
+    "unembedded",
     "vectors_of",
 ]
 
@@ -69,14 +76,19 @@ async def add(
     after a `remove` of what an earlier attempt has left. `model` is where the vectors come from."""
     vectors_or_none = vectors if vectors is not None else [None] * len(chunks)
     entries = [
-        Entry(chunk.number, chunk.text, known_words(chunk), vector)
+        Entry(chunk.number, chunk.text, known_words(chunk, transaction), vector)
         for chunk, vector in zip(chunks, vectors_or_none, strict=True)
     ]
     await transaction.chunks.add(store_id, file_id, entries, model)
 
 
-def known_words(chunk: Chunk) -> Sequence[str]:
-    return words_of(chunk.text) if chunk.words is None else chunk.words
+def known_words(chunk: Chunk, transaction: Transaction) -> Packed:
+    return chunk.words or packed(words_of(chunk.text), transaction.chunks.packing)
+
+
+async def tidy(transaction: Transaction) -> bool:
+    """To be done after each `add`, again and again in small transactions; whether there may be more of it."""
+    return await transaction.chunks.tidy()
 
 
 async def remove(transaction: Transaction, store_id: str, file_id: str) -> None:
@@ -84,9 +96,41 @@ async def remove(transaction: Transaction, store_id: str, file_id: str) -> None:
     await transaction.chunks.remove(store_id, file_id)
 
 
+async def remove_some(transaction: Transaction, store_id: str, file_id: str, rows: int) -> bool:
+    """Forget at most `rows` of a file's chunks; whether there may be more."""
+    return await transaction.chunks.remove_file_some(store_id, file_id, rows) == rows
+
+
 async def remove_store_some(transaction: Transaction, store_id: str, rows: int) -> bool:
     """Forget at most `rows` chunks of a store; whether there may be more."""
     return await transaction.chunks.remove_some(store_id, rows) == rows
+
+
+def source_of(embedder: Embedder | None) -> str:
+    """What the vectors of an embedder are known by: its model, and the length that it is asked for."""
+    if embedder is None:
+        return ""
+    return embedder.model if embedder.dimensions is None else f"{embedder.model} {embedder.dimensions}"
+
+
+async def unembedded(
+    transaction: Transaction, store_id: str, file_id: str, model: str, dimensions: int, after: int, rows: int
+) -> list[Unembedded]:
+    """At most `rows` of a file's chunks that have no vector of this model and length, in their order, behind
+    the number `after`."""
+    return await transaction.chunks.unembedded(store_id, file_id, model, dimensions, after, rows)
+
+
+async def embed(
+    transaction: Transaction,
+    store_id: str,
+    file_id: str,
+    vectors: Sequence[tuple[int, Sequence[float]]],
+    model: str,
+) -> Kept:
+    """Give chunks of a file (by `Unembedded.id`) these vectors in place of those they may have. What is gone,
+    or may be going, is left out."""
+    return await transaction.chunks.embed(store_id, file_id, vectors, model)
 
 
 CONTENTS = """
@@ -129,11 +173,26 @@ async def search(
         if ranker == "none" and any(near):
             best = by_cosine(near)
         else:
-            rankings = near + [await index.by_words(scope, some, DEPTH) for some in words]
-            best = fused([[id for id, _ in ranking] for ranking in rankings if ranking])
+            said = [await index.by_words(scope, some, DEPTH) for some in words]
+            alone = await without_vectors(index, near, said, asked) if any(near) else set()
+            best = fused([[id for id, _ in ranking] for ranking in near + said if ranking], alone)
         return await hits(transaction, [pair for pair in best[:limit] if pair[1] >= threshold])
 
     return await context.database.scan(work) if store_ids else []
+
+
+async def without_vectors(
+    index: ChunkIndex,
+    near: Sequence[Sequence[Found]],
+    said: Sequence[Sequence[Found]],
+    asked: Sequence[tuple[Sequence[float], str]],
+) -> set[int]:
+    """Which of the chunks that have the words could not be found by what they mean, since they have no vector
+    of the model: other vectors are wanted now than when they were taken in."""
+    close = {id for ranking in near for id, _ in ranking}
+    others = {id for ranking in said for id, _ in ranking} - close
+    vector, model = asked[0]
+    return await index.without_vector(sorted(others), model, len(vector)) if others else set()
 
 
 def by_cosine(rankings: Sequence[Sequence[Found]]) -> list[Found]:

@@ -1,11 +1,11 @@
 """What is searched, how it is asked for, and what is found. Reference: protocol section 10."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from threadkeep.filters import Filter
+from threadkeep.storage.packing import Packed
 
 Ranker = Literal["none", "auto", "default-2024-11-15"]
 DEFAULT_RESULTS, MOST_RESULTS = 10, 50
@@ -13,11 +13,11 @@ DEFAULT_RESULTS, MOST_RESULTS = 10, 50
 
 class Chunk(Struct, frozen=True):
     """A piece of a file, numbered from 0 in the file's order; and its `words_of`, where somebody had the time
-    to find them before they are written."""
+    to find and to pack them before they are written."""
 
     number: int
     text: str
-    words: Sequence[str] | None = None
+    words: Packed | None = None
 
 
 class Hit(Struct, frozen=True):

@@ -8,6 +8,7 @@ and pairs of them, since only a dictionary could tell its words. Of names as pro
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import chain
 
 LONGEST_WORD = 64
 """Of what is longer, such as encoded bytes, the beginning."""
@@ -20,7 +21,12 @@ _UNSPACED = (
 )
 _MARKS = "\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff"
 """Vowels and signs inside words of some scripts, which are not letters to Python."""
-WORD = re.compile(rf"[{_UNSPACED}]+|[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[{_MARKS}])*")
+WORD = re.compile(
+    r"[A-Za-z0-9_]++(?![^\x00-\x7f])"  # nearly all of most texts, and quickly found
+    rf"|[{_UNSPACED}]+|[^\W{_UNSPACED}](?:[^\W{_UNSPACED}]|[{_MARKS}])*"
+)
+ASCII_WORD = re.compile(r"\w+", re.ASCII)
+"""The same in a text of ASCII alone, in a third of the time."""
 UNSPACED = re.compile(f"[{_UNSPACED}]")
 ACCENTS = re.compile("[\u0300-\u036f]")
 PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+|[^\x00-\x7f]+")
@@ -35,9 +41,26 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", ACCENTS.sub("", apart))
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a text, in order, as often as they are there."""
-    return [word for found in WORD.findall(folded(text)) for word in forms(found, whole=True)]
+class Forms(dict[str, tuple[str, ...]]):
+    """What `forms` makes of runs of letters, as far as they were met before: in a text most were."""
+
+    MOST, LARGEST = 20_000, 4
+    """Runs, and words of one."""
+
+    def __missing__(self, found: str) -> tuple[str, ...]:
+        if len(self) >= self.MOST:
+            self.clear()
+        value = tuple(forms(found, whole=True))
+        if len(value) <= self.LARGEST:
+            self[found] = value
+        return value
+
+
+def words_of(text: str, known: Forms | None = None) -> list[str]:
+    """The words of a text, in order, as often as they are there. Whoever asks for many texts keeps what is
+    `known` from one to the next."""
+    runs = ASCII_WORD.findall(text) if text.isascii() else WORD.findall(folded(text))
+    return list(chain.from_iterable(map((Forms() if known is None else known).__getitem__, runs)))
 
 
 def asked_words(text: str) -> list[str]:

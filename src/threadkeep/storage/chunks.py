@@ -7,15 +7,31 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from threadkeep.filters import Filter
+from threadkeep.storage.packing import Packed, Packing
 
 
 class Entry(Struct, frozen=True):
-    """A chunk to be taken in: its words as they are indexed, and its vector where it has one."""
+    """A chunk to be taken in: its words as the index wants them, and its vector where it has one."""
 
     number: int
     text: str
-    words: Sequence[str]
+    words: Packed
     vector: Sequence[float] | None
+
+
+class Unembedded(Struct, frozen=True):
+    """A chunk without a vector of the model and length that are asked for."""
+
+    id: int
+    number: int
+    text: str
+
+
+class Kept(Struct, frozen=True):
+    """How many vectors were kept, and how many numbers more there are now than before."""
+
+    vectors: int
+    numbers: int
 
 
 class Scope(Struct, frozen=True):
@@ -32,16 +48,52 @@ Found = tuple[int, float]
 class ChunkIndex(Protocol):
     """The chunks of all stores, as part of one transaction."""
 
+    packing: Packing
+    """How words are packed for it."""
+    seconds: float
+    """How long a transaction that adds or forgets chunks should take: others feel one that takes longer."""
+
     async def add(self, store_id: str, file_id: str, entries: Sequence[Entry], model: str | None) -> None:
-        """Take in chunks of a file that are not there yet."""
+        """Take in chunks of a file that are not there yet: all with vectors, of one length, or none."""
+        ...
+
+    async def tidy(self) -> bool:
+        """Do a little of what added chunks leave to be done; whether there may be more. To be called in small
+        transactions until there is not: else an addition may one day have to do all of it at once."""
         ...
 
     async def remove(self, store_id: str, file_id: str) -> None:
         """Forget a file's chunks."""
         ...
 
+    async def remove_file_some(self, store_id: str, file_id: str, rows: int) -> int:
+        """Forget at most `rows` chunks of a file; how many there were."""
+        ...
+
     async def remove_some(self, store_id: str, rows: int) -> int:
         """Forget at most `rows` chunks of a store; how many there were."""
+        ...
+
+    async def has_vectors(self) -> bool:
+        """Whether this database keeps vectors."""
+        ...
+
+    async def unembedded(
+        self, store_id: str, file_id: str, model: str, dimensions: int, after: int, rows: int
+    ) -> list[Unembedded]:
+        """At most `rows` of a file's chunks whose vector is not of this model and length, or is missing, in
+        their order, behind the number `after`."""
+        ...
+
+    async def without_vector(self, ids: Sequence[int], model: str, dimensions: int) -> set[int]:
+        """Those of these chunks that have no vector of this model and length."""
+        ...
+
+    async def embed(
+        self, store_id: str, file_id: str, vectors: Sequence[tuple[int, Sequence[float]]], model: str
+    ) -> Kept:
+        """Give chunks of a file, by their numbers in the index, these vectors in place of those they may
+        have. What is gone, or may be going, is left out."""
         ...
 
     async def by_words(self, scope: Scope, words: Sequence[str], limit: int) -> list[Found]:

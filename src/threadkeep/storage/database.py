@@ -124,8 +124,9 @@ class Database(Protocol):
         """
         ...
 
-    def listen(self, channel: str, callback: Callable[[], None]) -> None:
-        """Have `callback` called, on the event loop, after a transaction that woke `channel`.
+    def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called, on the event loop, after a transaction that woke `channel`, until what this
+        returns is called.
 
         A call may come too often, and in trouble not at all: what must happen is also looked for
         now and then.

@@ -252,6 +252,10 @@ CREATE TABLE vector_store_files (
     owner TEXT,                                -- the process that works it
     attempt BIGINT NOT NULL,                   -- counts claims; a process writes under its own only
     due_at BIGINT,                             -- when somebody should look at it; null once it is over
+    embedded_by TEXT NOT NULL DEFAULT '',      -- what all its vectors come from; empty for none, or not known
+    embedding_claim TEXT,                      -- whoever embeds it again: a random name for each time
+    embedding_due_at BIGINT NOT NULL DEFAULT 0, -- nobody else does before
+    embedding_failures BIGINT NOT NULL DEFAULT 0, -- one after the other
     PRIMARY KEY (store_id, file_id)
 );
 
@@ -266,6 +270,17 @@ CREATE INDEX vector_store_files_by_file ON vector_store_files (file_id);
 
 CREATE INDEX vector_store_files_by_time ON vector_store_files (due_at, store_id, file_id)
 WHERE due_at IS NOT NULL;
+
+CREATE INDEX vector_store_files_by_embedding ON vector_store_files (embedded_by, store_id, file_id)
+WHERE status = 'completed';
+
+-- What all vectors are to come from: one row, of the process that was started last. The others that want the
+-- same prolong it; once it is past, another's wish comes in its place.
+CREATE TABLE embedding (
+    id BIGINT NOT NULL PRIMARY KEY,            -- 1
+    wanted TEXT NOT NULL,
+    until BIGINT NOT NULL
+);
 
 CREATE TABLE vector_store_batches (
     id TEXT NOT NULL PRIMARY KEY,

@@ -11,11 +11,12 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import apsw
-import sqlite_vec
 
 from threadkeep.errors import FAILING, ThreadkeepError, Unavailable
 from threadkeep.storage.chunks import ChunkIndex
@@ -49,6 +50,18 @@ REASONS: dict[type[Exception], str] = {
 }
 
 
+def sqlite_vec() -> str:
+    """The path of the extension. Its package is found but not imported: it would import NumPy wherever there
+    is one, which takes longer than any other part of a start."""
+    package = find_spec("sqlite_vec")
+    assert package
+    assert package.origin
+    return str(Path(package.origin).with_name("vec0"))
+
+
+SQLITE_VEC = sqlite_vec()
+
+
 def unavailable(problem: Exception) -> Unavailable:
     """`problem` as operators are told of it."""
     return Unavailable(said(problem), REASONS.get(type(problem), FAILING))
@@ -64,7 +77,7 @@ def connect(path: Path, *, writable: bool) -> apsw.Connection:
         # which takes as long as a page itself.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.enable_load_extension(True)
-        connection.load_extension(sqlite_vec.loadable_path())
+        connection.load_extension(SQLITE_VEC)
         connection.enable_load_extension(False)
         use_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
@@ -239,11 +252,13 @@ class SQLiteDatabase:
     async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         await self.write(alone)  # works share a commit anyway
 
-    def listen(self, channel: str, callback: Callable[[], None]) -> None:
-        self._listeners.append((channel, callback))
+    def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
+        listener = channel, callback
+        self._listeners.append(listener)
+        return partial(self._listeners.remove, listener)
 
     def _call(self, woken: set[str]) -> None:
-        for channel, callback in self._listeners:
+        for channel, callback in list(self._listeners):
             if channel in woken:
                 callback()
 

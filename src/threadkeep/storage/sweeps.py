@@ -15,7 +15,8 @@ from threadkeep.clock import Clock
 from threadkeep.errors import Unavailable
 from threadkeep.storage.database import Database, Params, Transaction
 
-THREAD, BLOB, FILE, UPLOAD, VECTOR_STORE = "thread", "blob", "file", "upload", "vector_store"
+THREAD, BLOB, FILE, UPLOAD = "thread", "blob", "file", "upload"
+VECTOR_STORE, VECTOR_STORE_FILE = "vector_store", "vector_store_file"
 ROUTINE = "routine"
 """What is done again and again: an item that is never dropped, only put off."""
 CHANNEL = "threadkeep_sweeps"

@@ -34,7 +34,7 @@ class Within:
     async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         await alone(self._transaction)
 
-    def listen(self, channel: str, callback: Callable[[], None]) -> None:
+    def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
         """A transaction is over before anybody could be called."""
         raise NotImplementedError
 

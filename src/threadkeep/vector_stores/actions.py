@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from threadkeep.context import Context
-from threadkeep.errors import VectorStoreExpired
+from threadkeep.errors import ThreadkeepError, VectorStoreExpired
 from threadkeep.files import store as file_rows
 from threadkeep.metadata import updated
 from threadkeep.search import base as search
@@ -157,9 +157,16 @@ async def attach_files(
     late = [file.file_id for file in fresh if file.file_id not in added]  # another came first just now
     known.update((one.file_id, one) for one in await files.lock(transaction, store_id, late))
 
+    again = [(known[file.file_id], file) for file in once if file.file_id in known]
+    await files.rejoin(transaction, where, [file for old, file in again if is_as_asked(old, file)])
+
     in_store = in_batch = Change(in_progress=len(added))
-    for old, file in [(known[file.file_id], file) for file in once if file.file_id in known]:
-        step = await attach_again(transaction, where, old, file)
+    of_batches: dict[str, Change] = {}
+    for old, file in again:
+        step = Change()
+        if not is_as_asked(old, file):
+            await files.begin_anew(transaction, where, file)
+            step = moved(old.status, "in_progress", -old.usage_bytes)
         in_store += step
         if batch_id in (None, old.batch_id):
             stays = step
@@ -167,22 +174,18 @@ async def attach_files(
             stays = moved(old.status, None)
             in_batch += step + moved(None, old.status)
         if old.batch_id:
-            await store.recount_batch(transaction, old.batch_id, stays)
+            of_batches[old.batch_id] = of_batches.get(old.batch_id, Change()) + stays
     await store.recount(transaction, store_id, "", in_store, now)
     if batch_id:
-        await store.recount_batch(transaction, batch_id, in_batch)
+        of_batches[batch_id] = of_batches.get(batch_id, Change()) + in_batch
+    for id, change in sorted(of_batches.items()):
+        await store.recount_batch(transaction, id, change)
     await transaction.wake(files.CHANNEL)
 
 
-async def attach_again(
-    transaction: Transaction, where: files.Place, old: files.Known, file: NewFile
-) -> Change:
-    """Put a file into a store that has it; what this changes in the store's numbers."""
-    if old.status in ("completed", "in_progress") and old.chunking == file.chunking:
-        await files.rejoin(transaction, where, file)
-        return Change()
-    await files.begin_anew(transaction, where, file)
-    return moved(old.status, "in_progress", -old.usage_bytes)
+def is_as_asked(old: files.Known, file: NewFile) -> bool:
+    """Whether a file that is put into a store that has it needs no work for that."""
+    return old.status in ("completed", "in_progress") and old.chunking == file.chunking
 
 
 async def set_attributes(
@@ -214,9 +217,11 @@ async def detach_everywhere(transaction: Transaction, file_id: str, now: int) ->
 
 
 async def bury(transaction: Transaction, gone: files.Gone, now: int) -> None:
-    """What a file leaves in a store when its row is gone: a place for cursors, and numbers without it."""
+    """What a file leaves in a store when its row is gone: a place for cursors, and numbers without it. Its
+    chunks, which nobody finds any more, are removed later."""
     await files.bury(transaction, gone)
-    await search.remove(transaction, gone.store_id, gone.file_id)
+    item = f"{gone.store_id}/{gone.file_id}/{gone.position}"  # the file may come back, at another position
+    await sweeps.plan_now(transaction, sweeps.VECTOR_STORE_FILE, item, now)
     await store.recount(transaction, gone.store_id, gone.batch_id, gone.change(), now)
 
 
@@ -272,6 +277,27 @@ async def sweep_deleted(context: Context, store_id: str) -> bool:
         return True
 
     return await context.database.write(work)
+
+
+class IsBack(ThreadkeepError):
+    """A file that was taken from a store is in it again."""
+
+
+async def sweep_detached(context: Context, item: str) -> bool:
+    """Remove some of the chunks of a file that was taken from a store; whether nothing is left to do. Where
+    the file is back, they are not ours: whoever reads it begins by removing what is there."""
+    store_id, file_id, _ = item.split("/")
+
+    async def work(transaction: Transaction) -> bool:
+        more = await search.remove_some(transaction, store_id, file_id, CHUNKS_AT_ONCE)
+        if await files.is_there(transaction, store_id, file_id):  # asked last: so no chunk of it is removed
+            raise IsBack
+        return not more
+
+    try:
+        return await context.database.write(work)
+    except IsBack:
+        return True
 
 
 async def sweep_expired(context: Context) -> bool:

@@ -3,13 +3,14 @@
 Locks are taken in the order that `vector_stores.store` names.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
 
 from threadkeep.errors import NoSuchStoreFile, NotFound
 from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
+from threadkeep.portions import SOME, WIDTHS, named, names, portions
 from threadkeep.storage.database import Params, Row, Transaction, Value
 from threadkeep.vector_stores.model import (
     Attributes,
@@ -149,10 +150,6 @@ async def page(transaction: Transaction, listing: Listing, query: PageQuery) -> 
 
 # ---------------------------------------------------------------- files that come
 
-MOST_AT_ONCE = 50
-"""Files that one statement names. Where there are fewer, the last one is named again, so that there are two
-texts to prepare."""
-
 
 class Known(Struct, frozen=True):
     """A file that was in a store already, its row locked."""
@@ -165,9 +162,9 @@ class Known(Struct, frozen=True):
 
 
 def lock_files_text(number: int) -> str:
-    names = ", ".join(f":id{index}" for index in range(number))
     return f"""
-        UPDATE vector_store_files SET attempt = attempt WHERE store_id = :store_id AND file_id IN ({names})
+        UPDATE vector_store_files SET attempt = attempt
+        WHERE store_id = :store_id AND file_id IN ({names(number)})
         RETURNING file_id, batch_id, status, usage_bytes, max_tokens, overlap_tokens
     """
 
@@ -187,16 +184,8 @@ def insert_files_text(number: int) -> str:
     """
 
 
-LOCK_FILES = {number: lock_files_text(number) for number in (1, MOST_AT_ONCE)}
-INSERT_FILES = {number: insert_files_text(number) for number in (1, MOST_AT_ONCE)}
-
-
-def portions(count: int) -> Iterator[list[int]]:
-    """Indices below `count`, as many at a time as one statement names."""
-    for start in range(0, count, MOST_AT_ONCE):
-        end = min(start + MOST_AT_ONCE, count)
-        width = 1 if end - start == 1 else MOST_AT_ONCE
-        yield [min(start + index, end - 1) for index in range(width)]
+LOCK_FILES = {number: lock_files_text(number) for number in WIDTHS}
+INSERT_FILES = {number: insert_files_text(number) for number in (1, SOME)}
 
 
 async def lock(transaction: Transaction, store_id: str, file_ids: Sequence[str]) -> list[Known]:
@@ -204,11 +193,20 @@ async def lock(transaction: Transaction, store_id: str, file_ids: Sequence[str])
     ids = sorted(file_ids)
     found: list[Known] = []
     for indices in portions(len(ids)):
-        named = {f"id{n}": ids[index] for n, index in enumerate(indices)}
-        params: Params = {"store_id": store_id, **named}
+        params: Params = {"store_id": store_id, **named(ids, indices)}
         rows = await transaction.all(LOCK_FILES[len(indices)], params)
         found.extend(Known(row[0], row[1], row[2], row[3], Chunking(row[4], row[5])) for row in rows)
     return found
+
+
+SOME_FILES = """
+    SELECT file_id FROM vector_store_files WHERE store_id = :store_id ORDER BY position LIMIT :rows
+"""
+
+
+async def some(transaction: Transaction, store_id: str, rows: int) -> list[str]:
+    """The ids of the first files in a store."""
+    return [row[0] for row in await transaction.all(SOME_FILES, {"store_id": store_id, "rows": rows})]
 
 
 class Place(Struct, frozen=True):
@@ -224,7 +222,7 @@ class Place(Struct, frozen=True):
 async def insert(transaction: Transaction, where: Place, files: Sequence[NewFile]) -> set[str]:
     """Put files into a store; the ids of those that were not there before."""
     added: set[str] = set()
-    for indices in portions(len(files)):
+    for indices in portions(len(files), SOME):
         params: dict[str, Value | list[Value]] = {
             "store_id": where.store_id,
             "project_id": where.project_id,
@@ -242,30 +240,41 @@ async def insert(transaction: Transaction, where: Place, files: Sequence[NewFile
     return added
 
 
-REJOIN = """
+REJOIN = {
+    number: f"""
     UPDATE vector_store_files SET batch_id = COALESCE(CAST(:batch_id AS TEXT), batch_id),
         attributes = COALESCE(CAST(:attributes AS TEXT), attributes)
-    WHERE store_id = :store_id AND file_id = :file_id
+    WHERE store_id = :store_id AND file_id IN ({names(number)})
 """
+    for number in WIDTHS
+}
 BEGIN_ANEW = """
     UPDATE vector_store_files
     SET batch_id = COALESCE(CAST(:batch_id AS TEXT), batch_id),
         attributes = COALESCE(CAST(:attributes AS TEXT), attributes), status = 'in_progress', usage_bytes = 0,
         last_error = NULL, max_tokens = :max_tokens, overlap_tokens = :overlap_tokens, created_at = :now,
-        owner = NULL, due_at = :now
+        owner = NULL, due_at = :now, embedded_by = ''
     WHERE store_id = :store_id AND file_id = :file_id
 """
 
 
-async def rejoin(transaction: Transaction, where: Place, file: NewFile) -> None:
-    """A locked file that is in the store already comes again, and needs no work for it."""
-    params: Params = {
-        "store_id": where.store_id,
-        "file_id": file.file_id,
-        "batch_id": where.batch_id,
-        "attributes": None if file.attributes is None else text_of(file.attributes),
-    }
-    await transaction.run(REJOIN, params)
+async def rejoin(transaction: Transaction, where: Place, files: Sequence[NewFile]) -> None:
+    """Locked files that are in the store already come again, and need no work for it."""
+    same: dict[str | None, list[str]] = {}
+    for file in files:
+        attributes = None if file.attributes is None else text_of(file.attributes)
+        same.setdefault(attributes, []).append(file.file_id)
+    for attributes, ids in same.items():
+        if attributes is None and where.batch_id is None:
+            continue
+        for indices in portions(len(ids)):
+            params: Params = {
+                "store_id": where.store_id,
+                "batch_id": where.batch_id,
+                "attributes": attributes,
+                **named(ids, indices),
+            }
+            await transaction.run(REJOIN[len(indices)], params)
 
 
 async def begin_anew(transaction: Transaction, where: Place, file: NewFile) -> None:
@@ -322,6 +331,14 @@ async def remove_everywhere(transaction: Transaction, file_id: str) -> list[Gone
     """Take a file's rows from every store, in the order of these."""
     rows = await transaction.all(REMOVE_EVERYWHERE, {"file_id": file_id})
     return [Gone(*row) for row in sorted(rows)]
+
+
+IS_THERE = "SELECT 1 FROM vector_store_files WHERE store_id = :store_id AND file_id = :file_id"
+
+
+async def is_there(transaction: Transaction, store_id: str, file_id: str) -> bool:
+    """Whether a store has a file."""
+    return await transaction.one(IS_THERE, {"store_id": store_id, "file_id": file_id}) is not None
 
 
 async def bury(transaction: Transaction, gone: Gone) -> None:

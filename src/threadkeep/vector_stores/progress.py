@@ -107,9 +107,12 @@ async def hold(transaction: Transaction, claim: Claim) -> None:
         raise Lost
 
 
-async def completed(transaction: Transaction, claim: Claim, usage_bytes: int, now: int) -> None:
-    """A claimed file is searchable, and takes so much. Raises `Lost`."""
-    await finish(transaction, claim, "completed", usage_bytes, None, now)
+async def completed(
+    transaction: Transaction, claim: Claim, usage_bytes: int, now: int, embedded_by: str = ""
+) -> None:
+    """A claimed file is searchable, and takes so much; its vectors come from `embedded_by`, if it has any.
+    Raises `Lost`."""
+    await finish(transaction, claim, "completed", usage_bytes, None, now, embedded_by)
 
 
 async def failed(transaction: Transaction, claim: Claim, code: FailureCode, message: str, now: int) -> None:
@@ -119,7 +122,8 @@ async def failed(transaction: Transaction, claim: Claim, code: FailureCode, mess
 
 FINISH = f"""
     UPDATE vector_store_files
-    SET status = :status, usage_bytes = :usage_bytes, last_error = :last_error, owner = NULL, due_at = NULL
+    SET status = :status, usage_bytes = :usage_bytes, last_error = :last_error, owner = NULL, due_at = NULL,
+        embedded_by = :embedded_by, embedding_claim = NULL, embedding_due_at = 0, embedding_failures = 0
     WHERE {_CLAIMED}
     RETURNING COALESCE(batch_id, '')
 """
@@ -132,6 +136,7 @@ async def finish(
     usage_bytes: int,
     error: LastError | None,
     now: int,
+    embedded_by: str = "",
 ) -> None:
     """End the work on a file, and count it."""
     params: Params = {
@@ -139,6 +144,7 @@ async def finish(
         "status": status,
         "usage_bytes": usage_bytes,
         "last_error": None if error is None else text_of(error),
+        "embedded_by": embedded_by,
     }
     row = await transaction.one(FINISH, params)
     change = moved("in_progress", status, usage_bytes)

@@ -11,6 +11,7 @@ from threadkeep.errors import NotFound, VectorStoreExpired
 from threadkeep.paging import Page, PageQuery, between, cut
 from threadkeep.storage.database import Params, Row, Transaction
 from threadkeep.vector_stores.model import (
+    HELPER_DAYS,
     SECONDS_A_DAY,
     Change,
     ExpiresAfter,
@@ -159,6 +160,26 @@ async def touch(transaction: Transaction, ids: Iterable[str], now: int) -> None:
         await transaction.run(TOUCH, {"id": id, "now": now})
 
 
+# What has a name, or goes by a rule already, somebody has made or changed on purpose.
+LET_GO = """
+    UPDATE vector_stores SET expires_days = :days, last_active_at = :now, expires_at = :expires_at
+    WHERE id = :id AND project_id = :project_id AND expires_days IS NULL
+        AND name IS NULL AND description IS NULL AND metadata = '{}'
+"""
+
+
+async def let_go(transaction: Transaction, project_id: str, id: str, now: int) -> None:
+    """A store that the server has made for something that is gone expires, unless it is used all the same."""
+    params: Params = {
+        "id": id,
+        "project_id": project_id,
+        "now": now,
+        "days": HELPER_DAYS,
+        "expires_at": expiry(now, HELPER_DAYS),
+    }
+    await transaction.run(LET_GO, params)
+
+
 _RANGE = f"""
     SELECT {_COLUMNS} FROM vector_stores WHERE project_id = :project_id AND id > :low AND id < :high
 """
@@ -205,6 +226,7 @@ async def delete(transaction: Transaction, project_id: str, id: str) -> None:
     if await transaction.one(DELETE, params) is None:
         raise NotFound("vector store", id)
     await transaction.run(BURY, params)
+    await transaction.wake(READY)  # nobody needs to wait for its files
 
 
 TAKE_POSITIONS = """
@@ -230,6 +252,9 @@ async def take_positions(transaction: Transaction, project_id: str, id: str, num
 # ---------------------------------------------------------------- counting
 
 
+READY = "threadkeep_store_ready"
+"""Woken when no file of a store is in progress any more."""
+
 # An expired store does not come back by what happens to its files.
 RECOUNT = f"""
     UPDATE vector_stores
@@ -240,7 +265,7 @@ RECOUNT = f"""
         expires_at =
             CASE WHEN expires_at > :now THEN :now + expires_days * {SECONDS_A_DAY} ELSE expires_at END
     WHERE id = :id
-    RETURNING id
+    RETURNING in_progress
 """
 RECOUNT_BATCH = """
     UPDATE vector_store_batches
@@ -255,10 +280,12 @@ async def recount(transaction: Transaction, store_id: str, batch_id: str, change
     numbers = {"in_progress": change.in_progress, "completed": change.completed, "failed": change.failed}
     numbers["cancelled"] = change.cancelled
     params: Params = {**numbers, "usage_bytes": change.usage_bytes, "id": store_id, "now": now}
-    is_there = await transaction.one(RECOUNT, params) is not None
+    left = await transaction.one(RECOUNT, params)
     if batch_id:
         await recount_batch(transaction, batch_id, change)
-    return is_there
+    if change.in_progress < 0 and left == (0,):
+        await transaction.wake(READY)
+    return left is not None
 
 
 async def recount_batch(transaction: Transaction, batch_id: str, change: Change) -> None:

@@ -203,8 +203,8 @@ class PostgresDatabase:
                 return set()  # one of them is at fault: by itself each meets what is its own
         raise Unavailable("the write met others too often", BUSY)
 
-    def listen(self, channel: str, callback: Callable[[], None]) -> None:
-        self._listener.add(channel, callback)
+    def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
+        return self._listener.add(channel, callback)
 
     async def check(self) -> None:
         self._health.check()

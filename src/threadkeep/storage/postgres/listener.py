@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -26,11 +27,14 @@ class Listener:
         """Set when there is a reason to look at the connection: it is lost, or lacks a channel."""
         self._task: asyncio.Task[None] | None = None
 
-    def add(self, channel: str, callback: Callable[[], None]) -> None:
-        self._callbacks.append((channel, callback))
+    def add(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """Until what this returns is called. A channel is listened on for good, once somebody has."""
+        callbacks = channel, callback
+        self._callbacks.append(callbacks)
         self._changed.set()
         if self._options.prepared and self._task is None:
             self._task = asyncio.create_task(self._run(), name="listener")
+        return partial(self._callbacks.remove, callbacks)
 
     async def stop(self) -> None:
         if self._task is not None:
@@ -81,6 +85,6 @@ class Listener:
         self._call(channel)
 
     def _call(self, channel: str) -> None:
-        for name, callback in self._callbacks:
+        for name, callback in list(self._callbacks):
             if name == channel:
                 callback()
