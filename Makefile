@@ -17,7 +17,7 @@ PIP_INSTALL = -m pip --disable-pip-version-check install -qq --require-hashes -r
 # Makes `import threadkeep` and the command `threadkeep` work from the checkout; fetches nothing.
 INSTALL_CHECKOUT = -m pip --disable-pip-version-check install -qq --no-index --no-deps --no-build-isolation -e .
 
-.PHONY: help serve demo test lint format docs bench bench-postgres bench-runs chaos lock clean
+.PHONY: help serve demo test lint format docs bench bench-postgres bench-runs bench-search chaos lock clean
 .DEFAULT_GOAL := help
 
 help: ## list these targets
@@ -55,6 +55,9 @@ bench-postgres: $(VENV)/dev.stamp ## the same on PostgreSQL, beside pgbench (SCA
 bench-runs: $(VENV)/dev.stamp ## what streamed runs cost, beside a bare proxy
 	@'$(VENV)/bin/python' -m bench.runs
 
+bench-search: $(VENV)/dev.stamp ## how good the answers of a search are, and how long they take (ONLY=quality, CHUNKS=1000000)
+	@'$(VENV)/bin/python' -m bench.search $(if $(ONLY),--only '$(ONLY)') $(if $(CHUNKS),--chunks '$(CHUNKS)')
+
 chaos: $(VENV)/dev.stamp ## kill processes and PostgreSQL under load, and look for what was lost (ROUNDS=20)
 	@'$(VENV)/bin/python' -m tests.chaos $(if $(ROUNDS),--rounds '$(ROUNDS)')
 
@@ -69,7 +72,9 @@ lock: $(VENV)-lock/uv-$(UV_VERSION).stamp ## pin all dependencies anew (UPGRADE=
 	    echo 'A lock must not record addresses.'; exit 1; fi
 
 clean: ## remove environments and caches (never ./data)
-	rm -rf .venv .venv-* dist build bench/latest.json bench/latest-postgres.json bench/latest-runs.json
+	rm -rf .venv .venv-* dist build bench/.cache
+	rm -f bench/latest.json bench/latest-postgres.json bench/latest-runs.json bench/latest-search.json \
+	    bench/latest-ingestion.json
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache .schemathesis
 	find . -name .git -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -18,20 +18,10 @@ from pathlib import Path
 from bench import load, report
 from bench.measure import Bench
 from bench.rows import ServerName, Threads, all_rows, path_of
-from bench.servers import Server, child_environment
-from bench.workload import KEY, LONG_THREAD, MESSAGE
+from bench.servers import Server, child_environment, threadkeep
+from bench.workload import LONG_THREAD, MESSAGE
 
 HERE = Path(__file__).resolve().parent
-
-
-def threadkeep(folder: Path) -> Server:
-    """Threadkeep as anyone would run it, with its data in `folder`."""
-    settings = {
-        "THREADKEEP_API_KEY": KEY,
-        "THREADKEEP_DATABASE_URL": f"sqlite:///{database_in(folder)}",
-        "THREADKEEP_FILES_URL": f"file:///{folder / 'files'}",
-    }
-    return Server("threadkeep", ["threadkeep", "serve"], folder, settings)
 
 
 def database_in(folder: Path) -> Path:
@@ -41,7 +31,7 @@ def database_in(folder: Path) -> Path:
 
 def prepare(folder: Path) -> Threads:
     """Make the threads, fill the long one, and record the answers that the bare app repeats."""
-    with threadkeep(folder) as server:
+    with threadkeep(folder, f"sqlite:///{database_in(folder)}") as server:
         threads = Threads.made_on(server)
         recorded = {
             "create": server.ask("POST", path_of(threads.hot), MESSAGE),
@@ -70,7 +60,7 @@ def running(folder: Path) -> Iterator[Mapping[ServerName, Server]]:
     reference = ["bench.reference", "--database", str(folder / "reference.db")]
     with ExitStack() as stack:
         yield {
-            "threadkeep": stack.enter_context(threadkeep(folder)),
+            "threadkeep": stack.enter_context(threadkeep(folder, f"sqlite:///{database_in(folder)}")),
             "bare": stack.enter_context(Server("bare", bare, folder)),
             "bare corked": stack.enter_context(Server("bare corked", [*bare, "--corked"], folder)),
             "reference": stack.enter_context(Server("reference", reference, folder)),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.measure import Measured, Sample
 from bench.rows import DEPTHS, Row
 
+Line = dict[str, str | float]
+"""A row of a table."""
 COLUMNS = {"rps": 0, "cpu_us": 0, "p50_ms": 2, "p99_ms": 2}
 """What is told of a row, and with how many decimals. The memory is the most over the rounds, not a median."""
 
@@ -35,14 +38,17 @@ class Goal:
         return f"{self.name:<44}{value:>10}   goal: {relation} {self.bound:g}{self.unit:<4}  {state}"
 
 
-def numbers(measured: Measured[Sample], rows: Sequence[Row]) -> list[dict[str, str | float]]:
-    """The rows of the table."""
+def medians(measured: Measured[Any], names: Iterable[str], columns: Iterable[str]) -> list[Line]:
+    """A line for each row of these names: its name, and what is told of it."""
     return [
-        {"name": row.name}
-        | {what: round(measured.median(row.name, what), 3) for what in COLUMNS}
-        | {"rss_mib": round(peak_mib(measured, [row.name]), 1)}
-        for row in rows
+        {"name": name, **{what: round(measured.median(name, what), 3) for what in columns}} for name in names
     ]
+
+
+def numbers(measured: Measured[Sample], rows: Sequence[Row]) -> list[Line]:
+    """The rows of the table."""
+    lines = medians(measured, [row.name for row in rows], COLUMNS)
+    return [line | {"rss_mib": round(peak_mib(measured, [str(line["name"])]), 1)} for line in lines]
 
 
 def peak_mib(measured: Measured[Sample], names: Sequence[str]) -> float:
@@ -50,7 +56,7 @@ def peak_mib(measured: Measured[Sample], names: Sequence[str]) -> float:
     return max(sample.peak_mib for name in names for sample in measured.samples[name])
 
 
-def table(lines: Sequence[dict[str, str | float]]) -> str:
+def table(lines: Sequence[Line]) -> str:
     """The rows as text."""
     head = f"{'':<20}{'req/s':>9}{'CPU us/req':>12}{'p50 ms':>9}{'p99 ms':>9}{'peak MiB':>10}"
     body = [
@@ -80,6 +86,6 @@ def goals(measured: Measured[Sample], rows: Sequence[Row], idle_mib: float) -> I
     yield Goal("memory, under load", loaded, 150, False, " MiB")
 
 
-def write(path: Path, lines: Sequence[dict[str, str | float]]) -> None:
+def write(path: Path, lines: Sequence[Line]) -> None:
     """The table for programs."""
     path.write_text(json.dumps({"rows": lines}, indent=2) + "\n", "utf-8")

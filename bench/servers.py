@@ -141,8 +141,7 @@ class Server:
         return self.log.read_text("utf-8", "replace")[-3000:]
 
     def _family(self) -> list[int]:
-        assert self.process is not None, "the server was not started"
-        return list(_with_children(self.process.pid))
+        return family(self)
 
     def _wait_until_it_answers(self) -> None:
         assert self.process is not None
@@ -166,6 +165,30 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def threadkeep(
+    folder: Path,
+    database_url: str,
+    *,
+    name: str = "threadkeep",
+    workers: int = 1,
+    settings: Mapping[str, str] | None = None,
+) -> Server:
+    """Threadkeep as anyone would run it."""
+    env = {
+        "THREADKEEP_API_KEY": KEY,
+        "THREADKEEP_DATABASE_URL": database_url,
+        "THREADKEEP_FILES_URL": f"file:///{folder / 'files'}",
+    }
+    command = ["threadkeep", "serve", "--workers", str(workers)]
+    return Server(name, command, folder, env | dict(settings or {}))
+
+
+def family(server: Server) -> list[int]:
+    """The process of a server and all that it has started."""
+    assert server.process is not None, "the server was not started"
+    return list(_with_children(server.process.pid))
 
 
 def cpu_seconds(pid: int) -> float:

@@ -17,9 +17,10 @@ from bench.postgres import data, report, scale
 from bench.postgres.measure import Bench
 from bench.postgres.rows import LISTED, WRITTEN, all_rows
 from bench.postgres.server import Postgres, running
-from bench.report import Goal
+from bench.report import Goal, Line
 from bench.servers import Server
-from bench.workload import KEY, SHORT_THREAD
+from bench.servers import threadkeep as threadkeep_on
+from bench.workload import SHORT_THREAD
 
 BENCH = Path(__file__).resolve().parent.parent
 CONNECTIONS = (16, 48)
@@ -28,13 +29,7 @@ WORKERS = (1, 2)
 
 def threadkeep(postgres: Postgres, folder: Path, name: str, workers: int = 1) -> Server:
     """Threadkeep as anyone would run it."""
-    settings = {
-        "THREADKEEP_API_KEY": KEY,
-        "THREADKEEP_DATABASE_URL": postgres.url,
-        "THREADKEEP_FILES_URL": f"file:///{folder / 'files'}",
-    }
-    command = ["threadkeep", "serve", "--workers", str(workers)]
-    return Server(f"threadkeep-{name}", command, folder, settings)
+    return threadkeep_on(folder, postgres.url, name=f"threadkeep-{name}", workers=workers)
 
 
 @contextmanager
@@ -69,9 +64,7 @@ def prepare(postgres: Postgres, folder: Path) -> str:
     return project_id
 
 
-def compared(
-    postgres: Postgres, folder: Path, options: argparse.Namespace
-) -> tuple[list[report.Line], list[Goal]]:
+def compared(postgres: Postgres, folder: Path, options: argparse.Namespace) -> tuple[list[Line], list[Goal]]:
     """The table beside pgbench, printed."""
     rows = all_rows(CONNECTIONS, WORKERS)
     project_id = prepare(postgres, folder)
@@ -84,9 +77,7 @@ def compared(
     return lines, goals
 
 
-def scaled(
-    postgres: Postgres, folder: Path, options: argparse.Namespace
-) -> tuple[list[report.Line], list[Goal]]:
+def scaled(postgres: Postgres, folder: Path, options: argparse.Namespace) -> tuple[list[Line], list[Goal]]:
     """What becomes of the times with many messages, printed."""
     lines, goals = scale.measure(
         postgres,

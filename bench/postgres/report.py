@@ -9,19 +9,15 @@ from pathlib import Path
 from bench.measure import Measured
 from bench.postgres.measure import Sample
 from bench.postgres.rows import Row
-from bench.report import Goal
+from bench.report import Goal, Line, medians
 
 COLUMNS = ("rps", "cpu_us", "postgres_us", "wal_bytes", "p50_ms", "p99_ms")
 """What is told of a row."""
-Line = dict[str, str | float]
 
 
 def numbers(measured: Measured[Sample], rows: Sequence[Row]) -> list[Line]:
     """The rows of the table."""
-    return [
-        {"name": row.name} | {what: round(measured.median(row.name, what), 3) for what in COLUMNS}
-        for row in rows
-    ]
+    return medians(measured, [row.name for row in rows], COLUMNS)
 
 
 def table(lines: Sequence[Line]) -> str:

@@ -13,10 +13,9 @@ from statistics import median
 
 from bench import load
 from bench.postgres import data
-from bench.postgres.report import Line
 from bench.postgres.rows import creates, lists
 from bench.postgres.server import Postgres
-from bench.report import Goal
+from bench.report import Goal, Line
 from bench.servers import Server
 from bench.workload import LONG_THREAD
 

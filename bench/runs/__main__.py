@@ -23,7 +23,7 @@ from bench import load
 from bench.load import HOST, Job
 from bench.report import Goal
 from bench.runs.streams import Seen, Streams, percentile, run
-from bench.servers import Server
+from bench.servers import Server, threadkeep
 from bench.workload import KEY
 
 HERE = Path(__file__).resolve().parent.parent
@@ -175,24 +175,22 @@ def running(folder: Path) -> Iterator[House]:
         upstream = stack.enter_context(Server("upstream", ["bench.runs.upstream"], folder))
         address = f"http://{HOST}:{upstream.port}/v1"
         settings = {
-            "THREADKEEP_API_KEY": KEY,
-            "THREADKEEP_DATABASE_URL": f"sqlite:///{folder / 'threadkeep.db'}",
-            "THREADKEEP_FILES_URL": f"file:///{folder / 'files'}",
             "THREADKEEP_UPSTREAM_BASE_URL": address,
             "THREADKEEP_UPSTREAM_API_KEY": "none",
         }
-        threadkeep = stack.enter_context(Server("threadkeep", ["threadkeep", "serve"], folder, settings))
+        database = f"sqlite:///{folder / 'threadkeep.db'}"
+        house = stack.enter_context(threadkeep(folder, database, settings=settings))
         proxy = ["bench.runs.proxy", "--upstream", f"{address}/chat/completions"]
         bare = stack.enter_context(Server("bare proxy", proxy, folder))
         generator = stack.enter_context(load.generator())
         generator.submit(os.getpid).result()
         if len(cores) > 1:
-            for server in (threadkeep, bare):
+            for server in (house, bare):
                 pin(server, cores[1])
             pin(upstream, cores[0])
             os.sched_setaffinity(0, {cores[0]})
             generator.submit(os.sched_setaffinity, 0, {cores[0]}).result()
-        yield House(threadkeep, bare, generator)
+        yield House(house, bare, generator)
 
 
 def pin(server: Server, core: int) -> None:

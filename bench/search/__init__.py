@@ -1,0 +1,1 @@
+"""Measurements of search: how good its answers are, how long they take."""
