@@ -1,6 +1,7 @@
 """What all tests share: a real server on either database, and a fresh project for each test."""
 
 import itertools
+import os
 from collections.abc import Iterator
 
 import httpx
@@ -12,6 +13,8 @@ from tests.support.house import DATABASES, House
 from tests.support.shapes import check_response
 
 _numbers = itertools.count()
+# Tests start processes by the hundred; each would compile every module anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -27,10 +27,11 @@ ROOMS = (
 DOORS = {"__init__", "model", "store", "actions", "endpoints"}
 MORE_DOORS = {
     "search": {"base", "fusion", "words"},
-    "runs": {"progress"},
-    "vector_stores": {"progress", "files"},
+    "runs": {"claims", "progress", "steps"},
+    "vector_stores": {"progress", "reembedding", "files"},
 }
-"""`progress`: the writes of those who work a run, or a file of a store; `files`: the rows of these."""
+"""`progress`, `reembedding`: the writes of those who work a run, or a file of a store; `files`: the rows of
+these; `claims`: the rows of runs as jobs; `steps`: those of run steps."""
 PARTS = {"request", "multipart", "ranges", "streaming"}
 """Of http: what endpoints take and give."""
 CONCRETE = {"threadkeep.storage.sqlite": {"app"}, "threadkeep.app": {"cli", "serving"}}
@@ -67,7 +68,7 @@ What stands above all (`app`, `serving`, the commands) may import anything."""
 BOUND = {
     "apsw": {"storage/sqlite.py"},
     "sqlite3": set(),
-    "sqlite_vec": {"storage/sqlite.py"},
+    "sqlite_vec": set(),
     "obstore": {"storage/blobs.py", "storage/bucket.py"},
     "asyncpg": {
         "storage/postgres/__init__.py",
@@ -79,7 +80,11 @@ BOUND = {
     "aiohttp": {"providers/chat.py", "providers/upstream.py"},
     "toktok": {"engine/tokens.py"},
     "cryptography": {"virtual_keys/model.py"},
+    "onnx": {"providers/local/bert.py"},
+    "onnxruntime": {"providers/local/model.py"},
+    "tokenizers": {"providers/local/model.py"},
     "lxml": {"ingestion/markup.py", "ingestion/office.py"},
+    "olefile": {"ingestion/word97.py"},
     "pypdf": {"ingestion/pdf.py"},
     "charset_normalizer": {"ingestion/plain.py"},
 }
@@ -90,13 +95,13 @@ def kind_of(module: str) -> str:
     """The kind of a module, by its place."""
     place = module.split(".")[1:]
     match place:
-        case ["runs" | "vector_stores", "progress"]:
+        case ["runs" | "vector_stores", "progress"] | ["vector_stores", "reembedding"]:
             return "actions"
-        case ["vector_stores", "files"]:
+        case ["vector_stores", "files"] | ["runs", "claims" | "steps"]:
             return "store"
         case ["search", "base"]:
             return "actions"
-        case ["search", "fusion" | "words"]:
+        case ["search", "fusion" | "words"] | ["storage", "packing"]:
             return "ground"
         case [room, door] if room in ROOMS:
             return door
