@@ -142,7 +142,8 @@ class Connection:
             text, names = numbered(sql)
             if not self._prepared:
                 return await self.all_numbered(text, [held(params[name]) for name in names])
-            known = self._statements[sql] = (await self.raw.prepare(text), names)
+            name = f"threadkeep_{len(self._statements)}"  # without one the server would plan it at every use
+            known = self._statements[sql] = (await self.raw.prepare(text, name=name), names)
         statement, names = known
         return cast("list[Row]", await statement.fetch(*[held(params[name]) for name in names]))
 
