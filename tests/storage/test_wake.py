@@ -239,7 +239,9 @@ async def test_rows_of_connections_that_are_gone_are_removed(pair):
 
 async def test_a_statement_is_planned_once_a_connection(name):
     database = PostgresDatabase(PostgresOptions(postgres.server().url(name), 1))
-    planned = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE 'SELECT 40 +%'"
+    planned = (
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE 'SELECT 40 +%'"
+    )
 
     async def work(transaction: Transaction) -> int:
         row = await transaction.one("SELECT 40 + CAST(:two AS BIGINT)", {"two": 2})
