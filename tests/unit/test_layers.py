@@ -167,9 +167,8 @@ def test_imports_go_one_way(path):
 
 def are_of_one_room(*stores: str) -> bool:
     """Whether modules keep the rows of the same room: these may know each other."""
-    return {kind_of(one) for one in stores} == {"store"} and len(
-        {one.rpartition(".")[0] for one in stores}
-    ) == 1
+    kinds, rooms = {kind_of(one) for one in stores}, {one.rpartition(".")[0] for one in stores}
+    return kinds == {"store"} and len(rooms) == 1
 
 
 @EVERY_FILE
