@@ -139,6 +139,19 @@ def test_a_revoked_key_ends_as_soon_as_the_look_up_ahead_says_so():
     asyncio.run(scenario())
 
 
+def test_what_is_remembered_holds_where_the_look_up_ahead_fails():
+    async def scenario():
+        database = Slow("proj_1")
+        keyring, now = await half_way(database, Unavailable("it is down"))
+        await arrive(database)
+        assert await keyring.project_of(SECRET) == "proj_1"
+        now[0] += HALF
+        with pytest.raises(Unavailable):
+            await keyring.project_of(SECRET)
+
+    asyncio.run(scenario())
+
+
 def test_a_look_up_ahead_that_takes_too_long_is_waited_for():
     async def scenario():
         database = Slow("proj_1")

@@ -77,12 +77,13 @@ class Keyring:
                 return await store.project_of_secret(transaction, hashed(secret))
 
         def keep_good_news_only(task: "asyncio.Task[str | None]") -> None:
-            if not task.cancelled() and task.exception() is None and task.result() is not None:
-                return
+            answered = not task.cancelled() and task.exception() is None
             known = self._looks.get(secret)
-            if known is look:
+            if known is None or (answered and task.result() is not None):
+                return
+            if known is look or (answered and known.ahead is look):
                 del self._looks[secret]
-            elif known is not None and known.ahead is look:
+            elif known.ahead is look:
                 known.ahead = None
 
         look = Look(now, asyncio.create_task(look_up()))
