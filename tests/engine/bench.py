@@ -20,7 +20,7 @@ from threadkeep.engine.retelling import beginning
 from threadkeep.engine.watch import Feed
 from threadkeep.engine.worker import Engine
 from threadkeep.ids import id_maker
-from threadkeep.messages import store as messages
+from threadkeep.messages import pages as messages
 from threadkeep.messages.model import Message, NewMessage, message_of, plain_text
 from threadkeep.paging import PageQuery
 from threadkeep.runs import actions, claims, steps, store

@@ -16,6 +16,7 @@ from threadkeep.engine import prompt
 from threadkeep.files import actions as files
 from threadkeep.files.model import Upload
 from threadkeep.ids import id_maker
+from threadkeep.messages import pages
 from threadkeep.messages import store as messages
 from threadkeep.messages.model import (
     ImageFile,
@@ -230,13 +231,13 @@ async def test_instructions_that_do_not_fit_are_not_cut(context):
 async def test_as_much_of_a_long_thread_is_read_as_there_is_room_for(context, monkeypatch):
     asked = []
     work = await worked(context, [user("word " * 100) for _ in range(1000)])
-    page = messages.page
+    page = pages.page
 
     async def noted(*given: Any) -> Any:
         asked.append(given)
         return await page(*given)
 
-    monkeypatch.setattr(messages, "page", noted)
+    monkeypatch.setattr(pages, "page", noted)
     await told(context, work, 10_000)
     assert len(asked) <= 2
 

@@ -14,7 +14,7 @@ from threadkeep.clock import system_clock
 from threadkeep.context import Context
 from threadkeep.errors import NotFound, Unavailable
 from threadkeep.ids import id_maker
-from threadkeep.messages import store
+from threadkeep.messages import pages, store
 from threadkeep.messages.model import NewMessage, body_of, created, id_in, plain_text
 from threadkeep.paging import Page, PageQuery
 from threadkeep.settings import Settings
@@ -26,7 +26,7 @@ __all__ = ["sent"]
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("postgres.pages")]
 NEWEST, OLDEST = PageQuery(), PageQuery(order="asc")
 NOWHERE = "msg_000000000000000000000000"
-PAGE, PAGES = store.page_of(True, False, False), store.pages_of(True, False).many
+PAGE, PAGES = pages.page_of(True, False, False), pages.pages_of(True, False).many
 WAITING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'relation'"
 
 
@@ -67,12 +67,12 @@ async def thread_of(context: Context, messages: int, project: str = PROJECT) -> 
 
 
 async def beside(context: Context, thread: str, query: PageQuery = NEWEST) -> Page[str]:
-    return await store.page_beside_others(context.database, PROJECT, thread, query)
+    return await pages.page_beside_others(context.database, PROJECT, thread, query)
 
 
 async def alone(context: Context, thread: str, query: PageQuery = NEWEST) -> Page[str]:
     async with context.database.read() as transaction:
-        return await store.page(transaction, PROJECT, thread, query)
+        return await pages.page(transaction, PROJECT, thread, query)
 
 
 def told(outcome: Any) -> Any:
@@ -200,7 +200,7 @@ async def test_a_page_within_a_transaction_holds_what_it_wrote(context):
     async def work(transaction) -> list[Page[str]]:
         await store.append(transaction, PROJECT, thread, message.id, body_of(message))
         within = Within(transaction)
-        return [await store.page_beside_others(within, PROJECT, thread, query) for query in (NEWEST, OLDEST)]
+        return [await pages.page_beside_others(within, PROJECT, thread, query) for query in (NEWEST, OLDEST)]
 
     newest, oldest = await context.database.write(work)
     assert (newest.first_id, oldest.last_id) == (NOWHERE, NOWHERE)

@@ -237,6 +237,22 @@ async def test_rows_of_connections_that_are_gone_are_removed(pair):
     assert len(await pair[0].scan(rows)) == 1  # its own
 
 
+async def test_a_statement_is_planned_once_a_connection(name):
+    database = PostgresDatabase(PostgresOptions(postgres.server().url(name), 1))
+    planned = (
+        "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE 'SELECT 40 +%'"
+    )
+
+    async def work(transaction: Transaction) -> int:
+        row = await transaction.one("SELECT 40 + CAST(:two AS BIGINT)", {"two": 2})
+        return row[0] if row else 0
+
+    for _ in range(3):
+        assert await database.scan(work) == 42
+    assert await database.scan(lambda transaction: transaction.all(planned, {})) == [(3, 0)]
+    await database.close()
+
+
 # ------------------------------------------------------------------ behind a PgBouncer
 
 

@@ -19,7 +19,7 @@ from threadkeep.files import store as file_rows
 from threadkeep.files.model import Upload
 from threadkeep.http.request import Request
 from threadkeep.messages import actions as message_actions
-from threadkeep.messages import store as message_rows
+from threadkeep.messages import pages as message_pages
 from threadkeep.messages.endpoints import list_message_files
 from threadkeep.messages.model import Attachment, NewMessage, file_ids_of, message_of, plain_text
 from threadkeep.paging import PageQuery
@@ -58,7 +58,7 @@ class Messages:
         new = NewThread([NewMessage("user", plain_text(str(number))) for number in range(count)])
         self.thread = (await thread_actions.create(self.context, "proj_1", new)).id
         async with self.context.database.read() as transaction:
-            every = await message_rows.page(transaction, "proj_1", self.thread, PageQuery(100, "asc"))
+            every = await message_pages.page(transaction, "proj_1", self.thread, PageQuery(100, "asc"))
         return [message_of(body).id for body in every.items]
 
     async def delete(self, id: str) -> None:
@@ -67,10 +67,10 @@ class Messages:
     async def page(self, query: PageQuery) -> tuple[Ids, Any]:
         """Read alone, and twice beside itself: all must be the same."""
         database = self.context.database
-        asked = [message_rows.page_beside_others(database, "proj_1", self.thread, query) for _ in range(2)]
+        asked = [message_pages.page_beside_others(database, "proj_1", self.thread, query) for _ in range(2)]
         beside = await asyncio.gather(*asked, return_exceptions=True)
         async with database.read() as transaction:
-            page = await message_rows.page(transaction, "proj_1", self.thread, query)
+            page = await message_pages.page(transaction, "proj_1", self.thread, query)
         assert beside == [page] * 2
         return [message_of(body).id for body in page.items], page
 
@@ -214,7 +214,7 @@ def test_messages_of_one_run_are_paged_like_all(workshop: Workshop, runs):
         for order, after, before, limit in itertools.product(("asc", "desc"), cursors, cursors, (1, 2, 100)):
             query = PageQuery(limit, order, after, before)
             async with workshop.context.database.read() as transaction:
-                page = await message_rows.page(transaction, "proj_1", listing.thread, query, "run_1")
+                page = await message_pages.page(transaction, "proj_1", listing.thread, query, "run_1")
             found = [message_of(body).id for body in page.items]
             assert (found, page.has_more) == expected(ids, others, query), query
 

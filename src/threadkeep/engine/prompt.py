@@ -29,6 +29,7 @@ from threadkeep.engine.chat import (
 )
 from threadkeep.engine.tokens import count
 from threadkeep.errors import NotFound
+from threadkeep.messages import pages as message_pages
 from threadkeep.messages import store as messages
 from threadkeep.messages.model import Message, message_of
 from threadkeep.paging import Page, PageQuery
@@ -216,7 +217,7 @@ async def read(context: Context, worked: Worked, query: PageQuery) -> Page[str]:
     not hold up the event loop."""
 
     async def work(transaction: Transaction) -> Page[str]:
-        return await messages.page(transaction, worked.project_id, worked.run.thread_id, query)
+        return await message_pages.page(transaction, worked.project_id, worked.run.thread_id, query)
 
     if query.after is not None:
         return await context.database.scan(work)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from threadkeep.errors import NotFound
 from threadkeep.http.request import Request, Response
-from threadkeep.messages import actions, store
+from threadkeep.messages import actions, pages, store
 from threadkeep.messages.model import MessageFile, file_ids_of, message_of
 from threadkeep.paging import Page, PageQuery, between, cut
 
@@ -22,10 +22,10 @@ async def list_messages(request: Request) -> Response:
     database, thread_id = request.context.database, request.path["thread_id"]
     run_id = request.query.get("run_id")
     if run_id is None:
-        page = await store.page_beside_others(database, request.project_id, thread_id, query)
+        page = await pages.page_beside_others(database, request.project_id, thread_id, query)
     else:
         async with database.read() as transaction:
-            page = await store.page(transaction, request.project_id, thread_id, query, run_id)
+            page = await pages.page(transaction, request.project_id, thread_id, query, run_id)
     return request.reply_page(page, request.dialect.message)
 
 

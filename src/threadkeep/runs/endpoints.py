@@ -9,7 +9,7 @@ from threadkeep.errors import Invalid, NotFound, Problem
 from threadkeep.http.request import Request, Response
 from threadkeep.http.streaming import event_stream
 from threadkeep.idempotency.endpoints import REPLAYED, once
-from threadkeep.messages import store as messages
+from threadkeep.messages import pages as messages
 from threadkeep.messages.model import message_of
 from threadkeep.paging import PageQuery
 from threadkeep.runs import actions, store
