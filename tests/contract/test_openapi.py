@@ -147,6 +147,13 @@ def has_whole_float(value: Any) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
+def invalid(case: Case) -> set[ParameterLocation]:
+    """The parts of a request that are meant to be refused. Headers alone may not be: the key in them is not
+    the one that is sent, and HTTP trims the others. What they may hold has tests of its own."""
+    parts = case.meta.components.items() if case.meta else ()
+    return {place for place, part in parts if part.mode.is_negative}
+
+
 class Aim:
     """Sends cases, most of them at a thread, a message and a file that exist."""
 
@@ -195,6 +202,8 @@ class Aim:
             case.path_parameters = {name: self.ids[name] for name in case.path_parameters}
         if case.operation.definition.raw["operationId"] in NOT_AT_ALL_TIMES | OF_MANY_FIELDS:
             excluded = [*excluded, positive_data_acceptance]
+        if invalid(case) == {ParameterLocation.HEADER}:
+            excluded = [*excluded, negative_data_rejection]
         if has_whole_float(case.body):
             excluded = [*excluded, positive_data_acceptance]
         if case.method == "DELETE":
@@ -225,10 +234,9 @@ def aim(house: House, http: httpx.Client, key: str) -> Iterator[Aim]:
 @each_operation(whole)
 def test_every_answer_is_described_whichever_version_the_header_names(each_case, aim: Aim) -> None:
     def send(case: Case) -> None:
-        excluded = [positive_data_acceptance]  # the forms of both versions are valid here, each in its own
-        if not case.headers.get("OpenAI-Beta", "-"):
-            excluded.append(negative_data_rejection)  # an empty header is as good as none
-        aim.send(case, excluded)
+        aim.send(
+            case, [positive_data_acceptance]
+        )  # the forms of both versions are valid here, each in its own
 
     each_case(send)
 

@@ -73,8 +73,9 @@ def packed_docx(document: Iterable[bytes], relations: str = RELATIONS) -> bytes:
     return file.getvalue()
 
 
-def endless_pdf(levels: int = 40) -> bytes:
-    """A PDF whose page draws a form twice, which draws another twice, and so on: 2**levels words."""
+def endless_pdf(levels: int = 40, pages: int = 500) -> bytes:
+    """A PDF each of whose pages draws a form twice, which draws another twice, and so on: 2**levels words. The
+    library gives a page up after a while, but not the others."""
     writer = PdfWriter()
     font = DictionaryObject({NameObject(key): NameObject(value) for key, value in FONT.items()})
     fonts = DictionaryObject({NameObject("/F1"): font})
@@ -88,11 +89,13 @@ def endless_pdf(levels: int = 40) -> bytes:
         stream.update(
             form(DictionaryObject({NameObject("/XObject"): DictionaryObject({NameObject("/X"): inner})}))
         )
-    page = writer.add_blank_page(612, 792)
-    page[NameObject("/Resources")] = stream["/Resources"]
     contents = DecodedStreamObject()
     contents.set_data(b"/X Do /X Do")
-    page[NameObject("/Contents")] = writer._add_object(contents)
+    drawn = writer._add_object(contents)
+    for _ in range(pages):
+        page = writer.add_blank_page(612, 792)
+        page[NameObject("/Resources")] = stream["/Resources"]
+        page[NameObject("/Contents")] = drawn
     file = io.BytesIO()
     writer.write(file)
     return file.getvalue()

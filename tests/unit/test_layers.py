@@ -31,7 +31,7 @@ MORE_DOORS = {
     "runs": {"claims", "progress", "steps"},
     "vector_stores": {"progress", "reembedding", "files"},
 }
-"""`progress`, `reembedding`: the writes of those who work a run, or a file of a store; the others: more rows."""
+"""`progress`, `reembedding`: the writes of those who work a run, or a file; the others: more rows."""
 PARTS = {"request", "multipart", "ranges", "streaming"}
 """Of http: what endpoints take and give."""
 CONCRETE = {"threadkeep.storage.sqlite": {"app"}, "threadkeep.app": {"cli", "serving"}}

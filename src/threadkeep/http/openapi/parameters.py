@@ -116,7 +116,7 @@ def beta_header(values: list[str], required: bool) -> Parameter:
 IDEMPOTENCY_KEY: Parameter = {
     "name": "Idempotency-Key",
     "in": "header",
-    "schema": {"type": "string", "pattern": f"^[!-~]{{1,{LONGEST_KEY}}}$"},
+    "schema": {"type": "string", "pattern": f"^[!-~][ -~]{{0,{LONGEST_KEY - 1}}}$"},
     "description": "The same request with the same key takes effect once and is answered alike for 24 hours.",
 }
 
