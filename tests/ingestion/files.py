@@ -74,8 +74,8 @@ def packed_docx(document: Iterable[bytes], relations: str = RELATIONS) -> bytes:
 
 
 def endless_pdf(levels: int = 40, pages: int = 500) -> bytes:
-    """A PDF each of whose pages draws a form twice, which draws another twice, and so on: 2**levels words. The
-    library gives a page up after a while, but not the others."""
+    """A PDF each of whose pages draws a form twice, which draws another twice, and so on: 2**levels words.
+    The library gives a page up after a while, but not the others."""
     writer = PdfWriter()
     font = DictionaryObject({NameObject(key): NameObject(value) for key, value in FONT.items()})
     fonts = DictionaryObject({NameObject("/F1"): font})
