@@ -55,8 +55,10 @@ bench-postgres: $(VENV)/dev.stamp ## the same on PostgreSQL, beside pgbench (SCA
 bench-runs: $(VENV)/dev.stamp ## what streamed runs cost, beside a bare proxy
 	@'$(VENV)/bin/python' -m bench.runs
 
-bench-search: $(VENV)/dev.stamp ## how good the answers of a search are, and how long they take (ONLY=quality, CHUNKS=1000000)
-	@'$(VENV)/bin/python' -m bench.search $(if $(ONLY),--only '$(ONLY)') $(if $(CHUNKS),--chunks '$(CHUNKS)')
+bench-search: $(VENV)/dev.stamp ## search and ingestion, in quality and speed (ONLY=quality|speed|ingestion, CHUNKS=1000000)
+	$(if $(filter ingestion,$(ONLY)),,@'$(VENV)/bin/python' -m bench.search \
+	    $(if $(ONLY),--only '$(ONLY)') $(if $(CHUNKS),--chunks '$(CHUNKS)'))
+	$(if $(filter quality speed,$(ONLY)),,@'$(VENV)/bin/python' -m bench.ingestion)
 
 chaos: $(VENV)/dev.stamp ## kill processes and PostgreSQL under load, and look for what was lost (ROUNDS=20)
 	@'$(VENV)/bin/python' -m tests.chaos $(if $(ROUNDS),--rounds '$(ROUNDS)')

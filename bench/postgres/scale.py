@@ -23,8 +23,11 @@ SMALL = 100_000
 MESSAGES_A_THREAD = 100
 THREADS_AT_ONCE = 10_000
 """So many are loaded by one COPY."""
-THREADS_ASKED = 5_000
-"""At most so many of the threads are written to and read from."""
+THREADS_ASKED = 1_000
+"""So many of the threads are written to and read from, in both databases: what is compared is how much lies
+beside them."""
+WARM_UP = 1.0
+"""Seconds, in which each of the threads has its turn."""
 CONNECTIONS = (1, 16)
 Serve = Callable[[Postgres, Path, str], Server]
 """Threadkeep for a database, with a folder and a name."""
@@ -105,7 +108,7 @@ def sample(
     generator: Executor, server: Server, requests: Sequence[bytes], connections: int, seconds: float
 ) -> float:
     """The p50 of these requests, in ms."""
-    warm_up = load.Job(server.port, requests, connections, 0.3)
+    warm_up = load.Job(server.port, requests, connections, WARM_UP)
     generator.submit(load.run, warm_up).result()
     job = load.Job(server.port, requests, connections, seconds)
     return generator.submit(load.run, job).result().percentile(0.5)

@@ -227,7 +227,7 @@ def test_a_kill_in_the_middle_of_a_part_or_of_a_completion_leaves_nothing(tmp_pa
 @pytest.mark.promise("uploads.memory")
 def test_a_file_is_put_together_without_being_in_memory(tmp_path: Path) -> None:
     headers = {"Authorization": f"Bearer {KEY}"}
-    part = bytes(60 * MIB)
+    part = bytes(24 * MIB)
     with (
         Child(tmp_path, THREADKEEP_API_KEY=KEY) as child,
         httpx.Client(base_url=child.address, headers=headers, timeout=60) as client,
