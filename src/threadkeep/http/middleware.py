@@ -7,7 +7,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from typing import Any
 
@@ -34,7 +34,6 @@ from threadkeep.virtual_keys.actions import Ring
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Scope = MutableMapping[str, Any]
-Headers = Mapping[bytes, bytes]
 
 log = logging.getLogger(__name__)
 MOST_DISCARDED = 64 * 1024 * 1024

@@ -20,7 +20,7 @@ from threadkeep.clock import Clock
 from threadkeep.context import Context
 from threadkeep.engine.interrupts import Interrupted, Interrupts, Reason
 from threadkeep.engine.leases import Leases
-from threadkeep.errors import FilesUnavailable, Unavailable
+from threadkeep.engine.patience import Patience
 from threadkeep.files.model import blob_key
 from threadkeep.ingestion.ahead import ahead
 from threadkeep.ingestion.model import Cut, Failure, Task
@@ -45,8 +45,6 @@ CRASHES = 2
 """How many processes may end over a file: the first end may have another cause."""
 ATTEMPTS = 10
 """How many servers may end over a file."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 10.0
-"""Seconds before what the database or the files' storage would not do is tried again."""
 SECONDS_OF_GRACE = 2.0
 """How long files that are worked at a stop have to be finished, before another process gets them."""
 NUMBER_BYTES = 4
@@ -67,6 +65,7 @@ class Course:
     def __init__(self, context: Context, ingestion: Ingestion, readers: Readers) -> None:
         self._context, self._ingestion, self._readers = context, ingestion, readers
         self._interrupts = Interrupts()
+        self._patiently = Patience(self._interrupts, f"event=ingestion_put_off work={self.id}")
 
     @property
     def id(self) -> str:
@@ -228,20 +227,6 @@ class Course:
             return await do(transaction)
 
         return await self._context.database.write(work)
-
-    async def _patiently(self, do: Callable[[], Awaitable[T]]) -> T:
-        """Do what the database or the files' storage may refuse for a while, until the work is called off."""
-        pause = FIRST_PAUSE
-        while True:
-            try:
-                return await do()
-            except (Unavailable, FilesUnavailable) as problem:
-                log.warning(
-                    "event=ingestion_put_off work=%s seconds=%.2f problem=%r", self.id, pause, problem
-                )
-            with self._interrupts.allowed():
-                await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
 
 
 class Files:
