@@ -27,8 +27,7 @@ _OF_RUN = """
 """
 _PAGE = """
     SELECT body FROM messages
-    WHERE thread_id = {thread_id}
-    AND EXISTS (SELECT 1 FROM threads WHERE id = {thread_id} AND project_id = {project_id})
+    WHERE thread_id = (SELECT id FROM threads WHERE id = {thread_id} AND project_id = {project_id})
     {conditions} ORDER BY position {direction} LIMIT {rows}
 """
 _PARAMETERS = {
