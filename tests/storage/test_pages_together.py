@@ -18,7 +18,9 @@ from threadkeep.messages import pages, store
 from threadkeep.messages.model import NewMessage, body_of, created, id_in, plain_text
 from threadkeep.paging import Page, PageQuery
 from threadkeep.settings import Settings
+from threadkeep.storage.migrate import migrate
 from threadkeep.storage.postgres import QUESTIONS, PostgresDatabase
+from threadkeep.storage.sqlite import SQLiteDatabase
 from threadkeep.storage.within import Within
 
 __all__ = ["sent"]
@@ -206,3 +208,16 @@ async def test_a_page_within_a_transaction_holds_what_it_wrote(context):
     assert (newest.first_id, oldest.last_id) == (NOWHERE, NOWHERE)
     assert len(newest.items) == 2
     assert isinstance(context.database, PostgresDatabase) or newest == await beside(context, thread)
+
+
+@pytest.mark.parametrize("down", [True, False])
+@pytest.mark.parametrize("cursors", [True, False])
+async def test_sqlite_reads_a_page_along_its_key_and_sorts_nothing(tmp_path, down, cursors):
+    database = SQLiteDatabase(tmp_path / "plan.db")
+    await migrate(database)
+    asked = {"thread_id": "thread_1", "project_id": "proj_1", "low": None, "high": None, "rows": 21}
+    sql = f"EXPLAIN QUERY PLAN {pages.page_of(down, cursors, False)}"
+    plan = [row[3] for row in await database.scan(lambda transaction: transaction.all(sql, asked))]
+    assert [line for line in plan if "TEMP B-TREE" in line] == []
+    assert plan[0].startswith("SEARCH messages USING INDEX")
+    await database.close()
