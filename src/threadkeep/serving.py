@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import uvicorn
 
 from threadkeep import __version__
+from threadkeep.accepting import Acceptor, Shares
 from threadkeep.app import POSTGRES, create_app, wait_for_database
 from threadkeep.errors import ThreadkeepError
 from threadkeep.http.cork import CorkedProtocol
@@ -62,7 +64,7 @@ def run(settings: Settings) -> int:
         return serve(settings, listener, lambda _, key: greet(key))
     gc.collect()
     gc.freeze()  # what is loaded is shared by all, as long as nobody touches it
-    work = partial(work_for_parent, settings, listener)
+    work = partial(work_for_parent, settings, listener, Shares(settings.workers))
     return Supervisor(settings.workers, work, greet, listener.close, SECONDS_TO_FINISH + 5).run()
 
 
@@ -70,7 +72,7 @@ Started = Callable[[uvicorn.Server, str | None], None]
 """Called on the event loop once the server can work, with the key if one was just made."""
 
 
-def work_for_parent(settings: Settings, listener: socket.socket, line: Line) -> int:
+def work_for_parent(settings: Settings, listener: socket.socket, shares: Shares, line: Line) -> int:
     """One worker of several: serve until told to stop, or until the parent has died."""
 
     def started(server: uvicorn.Server, key: str | None) -> None:
@@ -84,7 +86,7 @@ def work_for_parent(settings: Settings, listener: socket.socket, line: Line) -> 
         line.ready(key)
 
     try:
-        return serve(settings, listener, started)
+        return serve(settings, listener, started, partial(shares.is_ahead, line.worker))
     except (BadSettings, ThreadkeepError) as problem:
         print(f"threadkeep: {problem}", file=sys.stderr)
         return 1
@@ -93,17 +95,41 @@ def work_for_parent(settings: Settings, listener: socket.socket, line: Line) -> 
 class Server(uvicorn.Server):
     """Tells the application at once that it stops: streams would else keep it up until they end."""
 
-    def __init__(self, config: uvicorn.Config, app: Application) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: Application, is_ahead: Callable[[int], bool] | None = None
+    ) -> None:
         super().__init__(config)
-        self._app = app
+        self._app, self._is_ahead = app, is_ahead
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        is_ahead = self._is_ahead
+        if is_ahead is None:
+            await super().startup(sockets)
+            return
+
+        def connected() -> asyncio.Protocol:
+            return CorkedProtocol(self.config, self.server_state, self.lifespan.state)
+
+        def others_first(under_way: int) -> bool:
+            return is_ahead(under_way + len(self.server_state.connections))
+
+        await super().startup([])
+        acceptors: list[Any] = [Acceptor(one, connected, others_first) for one in sockets or []]
+        self.servers = acceptors
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.drain()
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, listener: socket.socket, started: Started) -> int:
-    """Serve in this process until told to stop. As `run` otherwise."""
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    started: Started,
+    is_ahead: Callable[[int], bool] | None = None,
+) -> int:
+    """Serve in this process until told to stop. `is_ahead`, where there are other workers, is told how many
+    connections this one has and says whether another has fewer. As `run` otherwise."""
 
     async def announce(key: str | None) -> None:
         collect_rarely()
@@ -124,7 +150,7 @@ def serve(settings: Settings, listener: socket.socket, started: Started) -> int:
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
         timeout_keep_alive=SECONDS_IDLE,
     )
-    server = Server(config, app)
+    server = Server(config, app, is_ahead)
     with suppress(SystemExit):  # uvicorn's way to end a start that failed
         server.run(sockets=[listener])
     if app.refusal:

@@ -25,7 +25,9 @@ log = logging.getLogger(__name__)
 class Line:
     """What a worker has of its parent."""
 
-    def __init__(self, report: int, parent: int) -> None:
+    def __init__(self, worker: int, report: int, parent: int) -> None:
+        self.worker = worker
+        """Its number, from 0; who replaces one that died has the same."""
         self._report = report
         self.parent = parent
         """A descriptor that becomes readable when the parent has died."""
@@ -176,7 +178,7 @@ class Supervisor:
         signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # until the child has no handler of its parent's
         process = os.fork()
         if process == 0:
-            self._live(hear, Line(report, self._lifeline[0]))
+            self._live(hear, Line(slot.number - 1, report, self._lifeline[0]))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
         os.close(report)
         slot.process, slot.report, slot.born, slot.due = process, hear, time.monotonic(), None

@@ -8,7 +8,8 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -87,6 +88,24 @@ def test_three_workers_make_one_key_say_it_once_and_all_answer(tmp_path, url):
     database = url.partition("?")[0].rpartition("/")[2]
     assert answer.status_code == 200
     assert postgres.server().execute("SELECT count(*) FROM api_keys", database) == [(1,)]
+
+
+CONNECTIONS = 40
+
+
+@pytest.mark.promise("server.workers.shares")
+def test_workers_get_about_as_many_connections_each(tmp_path, url):
+    with team(tmp_path, url, 2) as child, ExitStack() as stack:
+        wait_for_answers(child, 2)
+        took: Counter[str] = Counter()
+        for _ in range(CONNECTIONS):
+            connection = stack.enter_context(closing(HTTPConnection("127.0.0.1", child.port)))
+            connection.request("GET", "/healthz")
+            answer = connection.getresponse()
+            took[answer.headers["x-request-id"][4:20]] += 1
+            answer.read()
+    assert took.total() == CONNECTIONS
+    assert min(took.values()) > CONNECTIONS / 4
 
 
 class Writers:

@@ -21,6 +21,7 @@ from threadkeep.errors import (
 )
 from threadkeep.http import caller, portkey
 from threadkeep.http.access_log import AccessLog
+from threadkeep.http.cork import WHOLE
 from threadkeep.http.errors import error_response
 from threadkeep.http.public import PUBLIC, PUBLIC_METHODS
 from threadkeep.http.request import ClientGone, Receive, Request, Response
@@ -45,6 +46,8 @@ USUAL_HEADERS = [
     (b"strict-transport-security", b"max-age=31536000; includeSubDomains"),
 ]
 ORGANIZATION = (b"openai-organization", b"threadkeep")
+LINE = b"%b: %b\r\n".__mod__
+"""A header as it is sent."""
 
 
 def request_ids() -> Iterator[str]:
@@ -135,7 +138,7 @@ class Application:
             await discard_rest(request)
         milliseconds = (time.perf_counter() - started) * 1000
         try:
-            await respond(send, request, response, milliseconds)
+            await respond(send, request, response, milliseconds, scope.get("extensions", {}).get(WHOLE))
         except ClientGone:
             pass  # from a stream; what it told of goes on
         except Exception:  # the server hangs up on an answer that is not whole, so nobody takes it for one
@@ -218,8 +221,14 @@ async def discard_rest(request: Request) -> None:
         return
 
 
-async def respond(send: Send, request: Request, response: Response, milliseconds: float) -> None:
-    """Send an answer with the headers that every answer has."""
+async def respond(
+    send: Send,
+    request: Request,
+    response: Response,
+    milliseconds: float,
+    whole: Callable[[Send, int, bytes, bytes], None] | None = None,
+) -> None:
+    """Send an answer with the headers that every answer has: by `whole` (see `cork`), where that can be."""
     headers = [
         (b"content-type", response.content_type),
         (b"x-request-id", request.id.encode()),
@@ -233,6 +242,9 @@ async def respond(send: Send, request: Request, response: Response, milliseconds
         headers.append(ORGANIZATION)
     if request.project_id:
         headers.append((b"openai-project", request.project_id.encode()))
+    if whole and response.stream is None and not response.headers:  # those the server below must look at
+        whole(send, response.status, b"".join(map(LINE, headers)), response.body)
+        return
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if response.stream is None:
         await send({"type": "http.response.body", "body": response.body})

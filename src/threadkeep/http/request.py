@@ -131,26 +131,34 @@ class Request:
         filters = metadata_pairs(self.query_string) if metadata_filters else ()
         return PageQuery(limit, order, query.get("after"), query.get("before"), filters)
 
-    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
-        """The body as it arrives. Raises `TooLarge` past `limit` bytes, and `ClientGone`."""
-        size, more = 0, True
-        while more:
-            message = await self.receive()
-            if message["type"] == "http.disconnect":
-                raise ClientGone
-            chunk: bytes = message.get("body", b"")
-            more = message.get("more_body", False)
-            self.unread = more
+    async def chunks(self, limit: int, size: int = 0) -> AsyncIterator[bytes]:
+        """What is left of the body as it arrives; `size` bytes are known. Raises `TooLarge` past `limit`
+        bytes, and `ClientGone`."""
+        while self.unread:
+            chunk = await self._chunk()
             size += len(chunk)
             if size > limit:
                 raise TooLarge(limit)
             yield chunk
 
+    async def _chunk(self) -> bytes:
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        self.unread = message.get("more_body", False)
+        chunk: bytes = message.get("body", b"")
+        return chunk
+
     async def read_body(self, limit: int) -> None:
         """Take in the whole body, which must be small enough to hold."""
         if int(self.headers.get(b"content-length", b"0")) > limit:
             raise TooLarge(limit)
-        self.body = b"".join([chunk async for chunk in self.chunks(limit)])
+        body = await self._chunk()  # mostly all there is
+        if self.unread:
+            body = b"".join([body, *[chunk async for chunk in self.chunks(limit, len(body))]])
+        if len(body) > limit:
+            raise TooLarge(limit)
+        self.body = body
 
     # -------------------------------------------------------------- answering
 

@@ -26,7 +26,7 @@ async def list_messages(request: Request) -> Response:
     else:
         async with database.read() as transaction:
             page = await pages.page(transaction, request.project_id, thread_id, query, run_id)
-    return request.reply_page(page, request.dialect.message)
+    return request.reply(request.dialect.messages(page))
 
 
 async def retrieve_message(request: Request) -> Response:

@@ -84,6 +84,8 @@ class Dialect(Struct, frozen=True, kw_only=True):
     assistant_file: Callable[[AssistantFile], str]
     message: Callable[[str], str]
     """From a stored body to JSON text; likewise the others from objects."""
+    messages_change_with: str | None = None
+    """Stored bodies without this text are served as they are; None where none is."""
     thread: Callable[[Thread], str]
     file: Callable[[File], str]
     message_file: Callable[[MessageFile], str]
@@ -153,6 +155,14 @@ class Dialect(Struct, frozen=True, kw_only=True):
         items[0] = '{"object":"list","data":[' + items[0]
         items[-1] += f'],{ends},"has_more":{more}}}'
         return ",".join(items)
+
+    def messages(self, page: Page[str]) -> str:
+        """A list of messages."""
+        if self.messages_change_with is not None:  # one look at all of them costs less than one at each
+            text = self.page(page, str)
+            if self.messages_change_with not in text:
+                return text
+        return self.page(page, self.message)
 
     def error(self, problem: ThreadkeepError) -> ErrorReply:
         """What to answer when `problem` was raised."""

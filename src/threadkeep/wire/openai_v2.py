@@ -13,7 +13,7 @@ from threadkeep.wire import assistants, runs, search, sse, uploads, vector_store
 from threadkeep.wire.answers import OF_UPLOADS, OF_VECTOR_STORES, OPENAI_ERRORS, answers, of_assistants
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.check import type_name
-from threadkeep.wire.citations import body_without_quotes, without_quotes
+from threadkeep.wire.citations import QUOTE, body_without_quotes, without_quotes
 from threadkeep.wire.openai_errors import COMMON, envelope
 from threadkeep.wire.shapes import CreateMessageV2, ModifyMetadata, metadata_change, new_message
 from threadkeep.wire.threads import CreateThread, ModifyThread, new_thread, thread_change
@@ -263,6 +263,7 @@ DIALECT = Dialect(
     assistant=lambda stored: stored.body,  # already in this form
     assistant_file=text_of,
     message=body_without_quotes,
+    messages_change_with=QUOTE,
     thread=text_of,
     file=text_of,
     message_file=text_of,

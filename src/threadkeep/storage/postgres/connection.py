@@ -101,7 +101,9 @@ def held(value: Any) -> Any:
     """A value without U+0000, the one character that no text on PostgreSQL holds: no id has it."""
     if isinstance(value, str):
         return value.replace("\0", "\ufffd")
-    return [held(one) for one in value] if isinstance(value, list) else value
+    if not isinstance(value, list) or "\0" not in "".join([one for one in value if isinstance(one, str)]):
+        return value
+    return [held(one) for one in value]
 
 
 @lru_cache(maxsize=512)
