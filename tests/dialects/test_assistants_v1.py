@@ -242,6 +242,8 @@ def test_a_cursor_that_was_detached_keeps_its_place(v1: httpx.Client) -> None:
     attach(v1, made, ids[2])
     assert listed(v1, made, order="asc", after=ids[4]) == [ids[2]]
     assert listed(v1, made, order="asc", after=ids[2]) == []
+    done(v1.delete(f"{path_of(made)}/files/{ids[2]}"))
+    assert listed(v1, made, after=ids[2]) == [ids[4], ids[1], ids[0]]
 
 
 @pytest.mark.promise("v1.assistants.modify")

@@ -108,7 +108,7 @@ def kind_of(module: str) -> str:
         case ["wire", *_]:
             return "wire"
         case (
-            ["storage", "chunks" | "database" | "within"]
+            ["storage", "chunks" | "database" | "tombstones" | "within"]
             | ["engine" | "providers", "base"]
             | ["engine", "retelling"]
         ):

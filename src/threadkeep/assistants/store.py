@@ -16,7 +16,8 @@ from threadkeep.assistants.model import (
     body_of,
 )
 from threadkeep.errors import NotFound
-from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
+from threadkeep.paging import Page, PageQuery, by_id, cut, page_at_hand, page_text
+from threadkeep.storage import tombstones
 from threadkeep.storage.database import Params, Row, Transaction
 
 INSERT = """
@@ -97,19 +98,14 @@ async def update(transaction: Transaction, assistant: Assistant) -> None:
     await transaction.run(UPDATE, {"id": assistant.id, "body": body_of(assistant)})
 
 
-_RANGE = """
-    SELECT id, body FROM assistants WHERE project_id = :project_id AND id > :low AND id < :high
+_OF_PROJECT = "SELECT id, body FROM assistants WHERE project_id = :project_id"
+PAGES = {
+    down: f"""
+    SELECT a.id, a.body, f.file_id FROM ({page_text(_OF_PROJECT, "id", down)}) a {_WITH_FILES}
+    ORDER BY a.id {direction}, f.position, f.file_id
 """
-PAGE_UP = f"""
-    SELECT a.id, a.body, f.file_id FROM ({_RANGE} ORDER BY id LIMIT :rows) a {_WITH_FILES}
-    ORDER BY a.id, f.position, f.file_id
-"""
-PAGE_DOWN = f"""
-    SELECT a.id, a.body, f.file_id FROM ({_RANGE} ORDER BY id DESC LIMIT :rows) a {_WITH_FILES}
-    ORDER BY a.id DESC, f.position, f.file_id
-"""
-BEFORE_ALL, AFTER_ALL = "", "~"
-"""Strings that lie outside every id."""
+    for down, direction in ((False, "ASC"), (True, "DESC"))
+}
 
 
 async def page(transaction: Transaction, project_id: str, query: PageQuery) -> Page[StoredAssistant]:
@@ -117,42 +113,22 @@ async def page(transaction: Transaction, project_id: str, query: PageQuery) -> P
 
     Raises `NotFound` for a cursor.
     """
-    for cursor in (query.after, query.before):
-        if cursor is not None:
-            await require_cursor(transaction, project_id, cursor)
-    low, high = between(query, query.after, query.before, BEFORE_ALL, AFTER_ALL)
-    params: Params = {"project_id": project_id, "low": low, "high": high, "rows": query.limit + 1}
-    rows = await transaction.all(PAGE_DOWN if query.walks_down else PAGE_UP, params)
+    await tombstones.require_cursors(transaction, "assistants", "assistant", project_id, query)
+    rows = await transaction.all(PAGES[query.walks_down], {"project_id": project_id, **by_id(query)})
     return cut(query, stored_of(rows), lambda assistant: assistant.id)
 
 
-CURSOR = """
-    SELECT 1 FROM assistants WHERE id = :id AND project_id = :project_id
-    UNION ALL
-    SELECT 1 FROM tombstones WHERE id = :id AND parent_id = :project_id
-"""
-
-
-async def require_cursor(transaction: Transaction, project_id: str, cursor: str) -> None:
-    """A cursor is an assistant of the project, or was one."""
-    if await transaction.one(CURSOR, {"id": cursor, "project_id": project_id}) is None:
-        raise NotFound("assistant", cursor)
-
-
 DELETE = "DELETE FROM assistants WHERE id = :id AND project_id = :project_id RETURNING id"
-BURY = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :project_id, 0)"
 DELETE_FILES = "DELETE FROM assistant_files WHERE assistant_id = :id"
-FORGET_FILES = "DELETE FROM tombstones WHERE parent_id = :id"
 
 
 async def delete(transaction: Transaction, project_id: str, id: str) -> None:
     """Remove an assistant, leaving its id for cursors. Raises `NotFound`."""
-    params: Params = {"id": id, "project_id": project_id}
-    if await transaction.one(DELETE, params) is None:
+    if await transaction.one(DELETE, {"id": id, "project_id": project_id}) is None:
         raise NotFound("assistant", id)
-    for statement in (DELETE_FILES, FORGET_FILES):
-        await transaction.run(statement, {"id": id})
-    await transaction.run(BURY, params)
+    await transaction.run(DELETE_FILES, {"id": id})
+    await tombstones.forget(transaction, id)
+    await tombstones.bury(transaction, project_id, id)
 
 
 # ---------------------------------------------------------------- what uses a file
@@ -217,46 +193,35 @@ LIST = """
     VALUES (:assistant_id, :file_id, :position, :created_at)
     ON CONFLICT (assistant_id, file_id) DO UPDATE SET position = :position, created_at = :created_at
 """
-UNEARTH = "DELETE FROM tombstones WHERE parent_id = :assistant_id AND id = :file_id"
 
 
 async def enlist(transaction: Transaction, file: AssistantFile) -> None:
     """Put a file at the end of v1's list of a locked assistant."""
     row = await transaction.one(NEXT, {"assistant_id": file.assistant_id})
     place: Params = {"assistant_id": file.assistant_id, "file_id": file.id}
-    await transaction.run(UNEARTH, place)
     await transaction.run(LIST, {**place, "position": row[0] if row else 1, "created_at": file.created_at})
 
 
-BURY_FILE = """
-    INSERT INTO tombstones (id, parent_id, position)
-    SELECT file_id, assistant_id, position FROM assistant_files
-    WHERE assistant_id = :assistant_id AND file_id = :file_id AND position IS NOT NULL
+REMOVE = """
+    DELETE FROM assistant_files WHERE assistant_id = :assistant_id AND file_id = :file_id RETURNING position
 """
-REMOVE = "DELETE FROM assistant_files WHERE assistant_id = :assistant_id AND file_id = :file_id"
 
 
 async def remove(transaction: Transaction, assistant_id: str, file_id: str) -> None:
     """Take a file from a locked assistant; one in v1's list leaves its place there for cursors."""
-    for statement in (BURY_FILE, REMOVE):
-        await transaction.run(statement, {"assistant_id": assistant_id, "file_id": file_id})
-
-
-BURIED = "SELECT position FROM tombstones WHERE parent_id = :assistant_id AND id = :file_id"
+    row = await transaction.one(REMOVE, {"assistant_id": assistant_id, "file_id": file_id})
+    if row is not None and row[0] is not None:
+        await tombstones.bury(transaction, assistant_id, file_id, row[0])
 
 
 async def page_of_files(transaction: Transaction, assistant_id: str, query: PageQuery) -> Page[AssistantFile]:
     """One page of v1's list of an assistant's files. Raises `NotFound` for a cursor."""
     entries = await listed(transaction, assistant_id)
-    places = {one.file.id: one.position for one in entries}
+    places: dict[str, float] = {one.file.id: one.position for one in entries}
     for cursor in (query.after, query.before):
         if cursor is not None and cursor not in places:
-            row = await transaction.one(BURIED, {"assistant_id": assistant_id, "file_id": cursor})
-            if row is None:
+            place = await tombstones.place(transaction, assistant_id, cursor)
+            if place is None:
                 raise NotFound("assistant file", cursor)
-            places[cursor] = row[0]
-    low, high = between(query, places.get(query.after or ""), places.get(query.before or ""), FIRST, LAST)
-    inside = [one.file for one in entries if low < one.position < high]
-    if query.walks_down:
-        inside.reverse()
-    return cut(query, inside[: query.limit + 1], lambda file: file.id)
+            places[cursor] = place
+    return page_at_hand(query, [one.file for one in entries], places, lambda file: file.id)

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 
 from threadkeep.errors import NoSuchFile, NotFound
 from threadkeep.files.model import File, StoredFile
-from threadkeep.paging import Page, PageQuery, between, cut
+from threadkeep.paging import Page, PageQuery, by_id, cut, page_text
 from threadkeep.portions import WIDTHS, named, names, portions
+from threadkeep.storage import tombstones
 from threadkeep.storage.database import Params, Row, Transaction
 
 
@@ -82,47 +83,18 @@ async def require(transaction: Transaction, project_id: str, ids: Iterable[str],
                 raise NotFound("file", asked[index])
 
 
-_RANGE = "AND id > :low AND id < :high\n"
-_WITH_PURPOSE = "AND purpose = :purpose\n"
-BEFORE_ALL, AFTER_ALL = "", "~"
-"""Strings that lie outside every id."""
+_WITH_PURPOSE = "AND purpose = :purpose"
 
 
 async def page(
     transaction: Transaction, project_id: str, query: PageQuery, purpose: str | None, now: int
 ) -> Page[File]:
     """One page of the project's files, in the order of their ids. Raises `NotFound` for a cursor."""
-    for cursor in (query.after, query.before):
-        if cursor is not None:
-            await require_cursor(transaction, project_id, cursor)
-    low, high = between(query, query.after, query.before, BEFORE_ALL, AFTER_ALL)
-    params: dict[str, str | int | None] = {
-        "project_id": project_id,
-        "low": low,
-        "high": high,
-        "rows": query.limit + 1,
-        "now": now,
-    }
-    sql = _FILES + _RANGE
-    if purpose is not None:
-        sql += _WITH_PURPOSE
-        params["purpose"] = purpose
-    sql += "ORDER BY id DESC LIMIT :rows" if query.walks_down else "ORDER BY id LIMIT :rows"
+    await tombstones.require_cursors(transaction, "files", "file", project_id, query)
+    sql = page_text(_FILES + _WITH_PURPOSE * (purpose is not None), "id", query.walks_down)
+    params: Params = {"project_id": project_id, "now": now, "purpose": purpose, **by_id(query)}
     files = [stored_of(row).file for row in await transaction.all(sql, params)]
     return cut(query, files, lambda file: file.id)
-
-
-CURSOR = """
-    SELECT 1 FROM files WHERE id = :id AND project_id = :project_id
-    UNION ALL
-    SELECT 1 FROM tombstones WHERE id = :id AND parent_id = :project_id
-"""
-
-
-async def require_cursor(transaction: Transaction, project_id: str, cursor: str) -> None:
-    """A cursor is a file of the project, or was one."""
-    if await transaction.one(CURSOR, {"id": cursor, "project_id": project_id}) is None:
-        raise NotFound("file", cursor)
 
 
 DELETE = """
@@ -130,14 +102,13 @@ DELETE = """
     WHERE id = :id AND project_id = :project_id AND (expires_at IS NULL OR expires_at > :now)
     RETURNING id
 """
-BURY = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :project_id, 0)"
 
 
 async def delete(transaction: Transaction, project_id: str, id: str, now: int) -> None:
     """Remove the row of a file that has not expired, leaving its id for cursors. Raises `NoSuchFile`."""
     if await transaction.one(DELETE, {"id": id, "project_id": project_id, "now": now}) is None:
         raise NoSuchFile(id)
-    await transaction.run(BURY, {"id": id, "project_id": project_id})
+    await tombstones.bury(transaction, project_id, id)
 
 
 NOTE_USE = """

@@ -1,12 +1,11 @@
 """Messages, in the order of the API reference (protocol section 4)."""
 
-from collections.abc import Mapping
-
 from threadkeep.errors import NotFound
 from threadkeep.http.request import Request, Response
 from threadkeep.messages import actions, pages, store
 from threadkeep.messages.model import MessageFile, file_ids_of, message_of
-from threadkeep.paging import Page, PageQuery, between, cut
+from threadkeep.paging import page_at_hand
+from threadkeep.storage import tombstones
 
 
 async def create_message(request: Request) -> Response:
@@ -69,7 +68,7 @@ async def list_message_files(request: Request) -> Response:
     for cursor in (query.after, query.before):
         if cursor is not None and cursor not in places:
             places[cursor] = await place_of_buried(request, cursor)
-    page = page_of_files(files, places, query)
+    page = page_at_hand(query, files, places, lambda file: file.id)
     return request.reply_page(page, request.dialect.message_file)
 
 
@@ -93,20 +92,7 @@ def message_files(text: str) -> list[MessageFile]:
 async def place_of_buried(request: Request, cursor: str) -> float:
     """The place of a file that was deleted since: between those that were its neighbours."""
     async with request.context.database.read() as transaction:
-        place = await store.place_of_buried_file(transaction, request.path["message_id"], cursor)
+        place = await tombstones.place(transaction, request.path["message_id"], cursor)
     if place is None:
         raise NotFound("message file", cursor)
     return place - 0.5
-
-
-def page_of_files(
-    files: list[MessageFile], places: Mapping[str, float], query: PageQuery
-) -> Page[MessageFile]:
-    """A page of a message's few files; their place in the message is their order."""
-    after, before = places.get(query.after or ""), places.get(query.before or "")
-    low, high = between(query, after, before, -1.0, float(len(files)))
-    inside = [file for place, file in enumerate(files) if low < place < high]
-    if query.walks_down:
-        inside.reverse()
-    rows = inside[: query.limit + 1]
-    return cut(query, rows, lambda file: file.id)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from threadkeep.errors import NotFound, RunActive
 from threadkeep.messages import waiting
+from threadkeep.storage import tombstones
 from threadkeep.storage.database import Params, Row, Together, Transaction
 
 TAKE_POSITION = """
@@ -247,8 +248,6 @@ async def update(transaction: Transaction, locked: Locked, body: str) -> None:
 
 
 DELETE = "DELETE FROM messages WHERE thread_id = :thread_id AND position = :position"
-BURY = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :thread_id, :position)"
-FORGET_FILES = "DELETE FROM tombstones WHERE parent_id = :id"
 
 
 async def delete(transaction: Transaction, locked: Locked, id: str) -> None:
@@ -259,30 +258,19 @@ async def delete(transaction: Transaction, locked: Locked, id: str) -> None:
         position = await take_positions(transaction, thread_id, 1)  # the place it would have now
     else:
         await transaction.run(DELETE, {"thread_id": thread_id, "position": position})
-    await transaction.run(BURY, {"id": id, "thread_id": thread_id, "position": position})
-    await transaction.run(FORGET_FILES, {"id": id})
+    await tombstones.bury(transaction, thread_id, id, position)
+    await tombstones.forget(transaction, id)
 
 
 SHIFT_FILE_PLACES = """
     UPDATE tombstones SET position = position - 1 WHERE parent_id = :message_id AND position > :place
 """
-BURY_FILE = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :message_id, :place)"
 
 
 async def bury_file(transaction: Transaction, message_id: str, file_id: str, place: int) -> None:
     """Leave the id of a file that was taken from a message; `place` counts the files before it."""
-    params: Params = {"message_id": message_id, "place": place}
-    await transaction.run(SHIFT_FILE_PLACES, params)
-    await transaction.run(BURY_FILE, {"id": file_id, **params})
-
-
-FILE_PLACE = "SELECT position FROM tombstones WHERE parent_id = :message_id AND id = :id"
-
-
-async def place_of_buried_file(transaction: Transaction, message_id: str, file_id: str) -> int | None:
-    """How many files of a message come before the place of one that was taken from it."""
-    row = await transaction.one(FILE_PLACE, {"message_id": message_id, "id": file_id})
-    return None if row is None else int(row[0])
+    await transaction.run(SHIFT_FILE_PLACES, {"message_id": message_id, "place": place})
+    await tombstones.bury(transaction, message_id, file_id, place)
 
 
 OLDEST = "SELECT position FROM messages WHERE thread_id = :thread_id ORDER BY position LIMIT :rows"
@@ -303,10 +291,7 @@ async def delete_some(transaction: Transaction, thread_id: str, rows: int) -> bo
     return bool(oldest)
 
 
-FORGET_THREAD = "DELETE FROM tombstones WHERE parent_id = :thread_id"
-
-
 async def forget_thread(transaction: Transaction, thread_id: str) -> None:
     """Remove what the deleted messages of a thread that is gone left behind, and those that waited."""
-    await transaction.run(FORGET_THREAD, {"thread_id": thread_id})
+    await tombstones.forget(transaction, thread_id)
     await waiting.forget(transaction, thread_id)

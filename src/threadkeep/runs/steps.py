@@ -1,7 +1,7 @@
 """Rows of run steps. Whose a run is has been settled by `runs.store` before its steps are asked for."""
 
 from threadkeep.errors import NotFound
-from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
+from threadkeep.paging import Page, PageQuery, by_position, cut, page_text
 from threadkeep.runs.model import RunStep, step_of, text_of
 from threadkeep.storage.database import Params, Transaction
 
@@ -20,7 +20,8 @@ async def put(transaction: Transaction, step: RunStep) -> None:
         await transaction.run(ADD, params)
 
 
-OF_RUN = "SELECT body FROM run_steps WHERE run_id = :run_id ORDER BY position"
+_STEPS = "SELECT body FROM run_steps WHERE run_id = :run_id"
+OF_RUN = f"{_STEPS} ORDER BY position"
 
 
 async def of_run(transaction: Transaction, run_id: str) -> list[RunStep]:
@@ -29,9 +30,6 @@ async def of_run(transaction: Transaction, run_id: str) -> list[RunStep]:
 
 
 GET = "SELECT body, position FROM run_steps WHERE run_id = :run_id AND id = :id"
-_PAGE = "SELECT body FROM run_steps WHERE run_id = :run_id AND position > :low AND position < :high\n"
-PAGE_UP = _PAGE + "ORDER BY position LIMIT :rows"
-PAGE_DOWN = _PAGE + "ORDER BY position DESC LIMIT :rows"
 
 
 async def get(transaction: Transaction, run_id: str, id: str) -> RunStep:
@@ -55,7 +53,6 @@ async def page(transaction: Transaction, run_id: str, query: PageQuery) -> Page[
     """One page of the steps of a run that is the caller's. Raises `NotFound` for a cursor."""
     after = await place_of(transaction, run_id, query.after)
     before = await place_of(transaction, run_id, query.before)
-    low, high = between(query, after, before, FIRST, LAST)
-    params: Params = {"run_id": run_id, "low": low, "high": high, "rows": query.limit + 1}
-    rows = await transaction.all(PAGE_DOWN if query.walks_down else PAGE_UP, params)
+    sql = page_text(_STEPS, "position", query.walks_down)
+    rows = await transaction.all(sql, {"run_id": run_id, **by_position(query, after, before)})
     return cut(query, [step_of(row[0]) for row in rows], lambda step: step.id)

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from threadkeep.errors import NotFound, ThreadHasActiveRun
-from threadkeep.paging import Page, PageQuery, between, cut
+from threadkeep.paging import Page, PageQuery, by_id, cut, page_text
 from threadkeep.runs.model import Claim, Job, Run, job_of, run_of, text_of
 from threadkeep.storage.database import Params, Row, Transaction
 
@@ -149,14 +149,10 @@ async def rewrite(transaction: Transaction, run: Run) -> None:
     await transaction.run(REWRITE, {"id": run.id, "body": text_of(run)})
 
 
-_PAGE = """
-    SELECT r.body, r.id FROM runs r
-    WHERE r.thread_id = (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
-    AND r.id > :low AND r.id < :high
+_OF_THREAD = """
+    SELECT body FROM runs
+    WHERE thread_id = (SELECT id FROM threads WHERE id = :thread_id AND project_id = :project_id)
 """
-PAGE_UP = _PAGE + "ORDER BY r.id LIMIT :rows"
-PAGE_DOWN = _PAGE + "ORDER BY r.id DESC LIMIT :rows"
-BEFORE_ALL, AFTER_ALL = "", "~"
 
 
 async def page(transaction: Transaction, project_id: str, thread_id: str, query: PageQuery) -> Page[Run]:
@@ -164,15 +160,8 @@ async def page(transaction: Transaction, project_id: str, thread_id: str, query:
     for cursor in (query.after, query.before):
         if cursor is not None:
             await get(transaction, project_id, thread_id, cursor)
-    low, high = between(query, query.after, query.before, BEFORE_ALL, AFTER_ALL)
-    params: Params = {
-        "thread_id": thread_id,
-        "project_id": project_id,
-        "low": low,
-        "high": high,
-        "rows": query.limit + 1,
-    }
-    rows = await transaction.all(PAGE_DOWN if query.walks_down else PAGE_UP, params)
+    sql = page_text(_OF_THREAD, "id", query.walks_down)
+    rows = await transaction.all(sql, {"thread_id": thread_id, "project_id": project_id, **by_id(query)})
     if not rows:
         await require_thread(transaction, project_id, thread_id)
     return cut(query, [run_of(row[0]) for row in rows], lambda run: run.id)

@@ -4,8 +4,9 @@ import msgspec
 
 from threadkeep.errors import NotFound
 from threadkeep.metadata import Metadata
-from threadkeep.paging import Page, PageQuery, between, cut
-from threadkeep.storage.database import Params, Row, Transaction
+from threadkeep.paging import Page, PageQuery, by_id, cut, page_text
+from threadkeep.storage import tombstones
+from threadkeep.storage.database import Row, Transaction
 from threadkeep.threads.model import Thread, ToolResources
 
 _metadata = msgspec.json.Decoder(Metadata).decode
@@ -103,15 +104,10 @@ async def replace_pairs(transaction: Transaction, thread: Thread) -> None:
     await insert_pairs(transaction, thread)
 
 
-_PAGE = """
-    SELECT t.id, t.created_at, t.metadata, t.tool_resources FROM threads t
-    WHERE t.project_id = :project_id AND t.id > :low AND t.id < :high
-"""
+_OF_PROJECT = "SELECT id, created_at, metadata, tool_resources FROM threads WHERE project_id = :project_id"
 _WITH_PAIR = """
-    AND EXISTS (SELECT 1 FROM thread_metadata m WHERE m.thread_id = t.id AND m.pair = :pair{0})
+    AND EXISTS (SELECT 1 FROM thread_metadata m WHERE m.thread_id = threads.id AND m.pair = :pair{})
 """
-BEFORE_ALL, AFTER_ALL = "", "~"
-"""Strings that lie outside every id."""
 
 
 async def page(transaction: Transaction, project_id: str, query: PageQuery) -> Page[Thread]:
@@ -119,46 +115,20 @@ async def page(transaction: Transaction, project_id: str, query: PageQuery) -> P
 
     `query.filters` are metadata pairs that a thread must have. Raises `NotFound` for a cursor.
     """
-    for cursor in (query.after, query.before):
-        if cursor is not None:
-            await require_cursor(transaction, project_id, cursor)
-    low, high = between(query, query.after, query.before, BEFORE_ALL, AFTER_ALL)
-    params: dict[str, str | int | None] = {
-        "project_id": project_id,
-        "low": low,
-        "high": high,
-        "rows": query.limit + 1,
-    }
-    sql = _PAGE
-    for number, pair in enumerate(query.filters):
-        sql += _WITH_PAIR.format(number)
-        params[f"pair{number}"] = text(pair)
-    sql += "ORDER BY t.id DESC LIMIT :rows" if query.walks_down else "ORDER BY t.id LIMIT :rows"
-    threads = [thread_of(row) for row in await transaction.all(sql, params)]
-    return cut(query, threads, lambda thread: thread.id)
-
-
-CURSOR = """
-    SELECT 1 FROM threads WHERE id = :id AND project_id = :project_id
-    UNION ALL
-    SELECT 1 FROM tombstones WHERE id = :id AND parent_id = :project_id
-"""
-
-
-async def require_cursor(transaction: Transaction, project_id: str, cursor: str) -> None:
-    """A cursor is a thread of the project, or was one."""
-    if await transaction.one(CURSOR, {"id": cursor, "project_id": project_id}) is None:
-        raise NotFound("thread", cursor)
+    await tombstones.require_cursors(transaction, "threads", "thread", project_id, query)
+    pairs = {f"pair{number}": text(pair) for number, pair in enumerate(query.filters)}
+    select = _OF_PROJECT + "".join(map(_WITH_PAIR.format, range(len(pairs))))
+    sql = page_text(select, "id", query.walks_down)
+    rows = await transaction.all(sql, {"project_id": project_id, **pairs, **by_id(query)})
+    return cut(query, [thread_of(row) for row in rows], lambda thread: thread.id)
 
 
 DELETE = "DELETE FROM threads WHERE id = :id AND project_id = :project_id RETURNING id"
-BURY = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :project_id, 0)"
 
 
 async def delete(transaction: Transaction, project_id: str, id: str) -> None:
     """Remove a thread; everything under it answers as gone from then on. Raises `NotFound`."""
-    params: Params = {"id": id, "project_id": project_id}
-    if await transaction.one(DELETE, params) is None:
+    if await transaction.one(DELETE, {"id": id, "project_id": project_id}) is None:
         raise NotFound("thread", id)
     await transaction.run(DELETE_PAIRS, {"thread_id": id})
-    await transaction.run(BURY, params)
+    await tombstones.bury(transaction, project_id, id)

@@ -14,7 +14,7 @@ from threadkeep.errors import ThreadkeepError, VectorStoreExpired
 from threadkeep.files import store as file_rows
 from threadkeep.metadata import updated
 from threadkeep.search import base as search
-from threadkeep.storage import sweeps
+from threadkeep.storage import sweeps, tombstones
 from threadkeep.storage.database import Transaction
 from threadkeep.vector_stores import files, store
 from threadkeep.vector_stores.model import (
@@ -219,7 +219,7 @@ async def detach_everywhere(transaction: Transaction, file_id: str, now: int) ->
 async def bury(transaction: Transaction, gone: files.Gone, now: int) -> None:
     """What a file leaves in a store when its row is gone: a place for cursors, and numbers without it. Its
     chunks, which nobody finds any more, are removed later."""
-    await files.bury(transaction, gone)
+    await tombstones.bury(transaction, gone.store_id, gone.file_id, gone.position)
     item = f"{gone.store_id}/{gone.file_id}/{gone.position}"  # the file may come back, at another position
     await sweeps.plan_now(transaction, sweeps.VECTOR_STORE_FILE, item, now)
     await store.recount(transaction, gone.store_id, gone.batch_id, gone.change(), now)

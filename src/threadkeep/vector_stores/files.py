@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Struct
 
-from threadkeep.errors import NoSuchStoreFile, NotFound
-from threadkeep.paging import FIRST, LAST, Page, PageQuery, between, cut
+from threadkeep.errors import NoSuchStoreFile
+from threadkeep.paging import Page, PageQuery, by_position, cut, page_text
 from threadkeep.portions import SOME, WIDTHS, named, names, portions
+from threadkeep.storage import tombstones
 from threadkeep.storage.database import Params, Row, Transaction, Value
 from threadkeep.vector_stores.model import (
     Attributes,
@@ -25,6 +26,7 @@ from threadkeep.vector_stores.model import (
     moved,
     text_of,
 )
+from threadkeep.vector_stores.store import IN_STORE, require
 
 CHANNEL = "threadkeep_ingestion"
 """Woken when there is a file to be made searchable."""
@@ -50,11 +52,7 @@ def file_of(row: Row) -> VectorStoreFile:
     )
 
 
-_OF_PROJECT = """
-    store_id = (SELECT id FROM vector_stores WHERE id = :store_id AND project_id = :project_id)
-"""
-STORE_IS_THERE = "SELECT 1 FROM vector_stores WHERE id = :store_id AND project_id = :project_id"
-GET_FILE = f"SELECT {_FILE} FROM vector_store_files WHERE {_OF_PROJECT} AND file_id = :file_id"
+GET_FILE = f"SELECT {_FILE} FROM vector_store_files WHERE {IN_STORE} AND file_id = :file_id"
 
 
 async def get(transaction: Transaction, project_id: str, store_id: str, file_id: str) -> VectorStoreFile:
@@ -63,19 +61,13 @@ async def get(transaction: Transaction, project_id: str, store_id: str, file_id:
         GET_FILE, {"store_id": store_id, "file_id": file_id, "project_id": project_id}
     )
     if row is None:
-        await require_store(transaction, project_id, store_id)
+        await require(transaction, project_id, store_id)
         raise NoSuchStoreFile(file_id, store_id)
     return file_of(row)
 
 
-async def require_store(transaction: Transaction, project_id: str, store_id: str) -> None:
-    """Raises `NotFound` where the project has no such store."""
-    if await transaction.one(STORE_IS_THERE, {"store_id": store_id, "project_id": project_id}) is None:
-        raise NotFound("vector store", store_id)
-
-
 SET_ATTRIBUTES = f"""
-    UPDATE vector_store_files SET attributes = :attributes WHERE {_OF_PROJECT} AND file_id = :file_id
+    UPDATE vector_store_files SET attributes = :attributes WHERE {IN_STORE} AND file_id = :file_id
     RETURNING {_FILE}
 """
 
@@ -92,17 +84,12 @@ async def set_attributes(
     }
     row = await transaction.one(SET_ATTRIBUTES, params)
     if row is None:
-        await require_store(transaction, project_id, store_id)
+        await require(transaction, project_id, store_id)
         raise NoSuchStoreFile(file_id, store_id)
     return file_of(row)
 
 
-PLACE = """
-    SELECT position, 0 AS is_gone FROM vector_store_files WHERE store_id = :store_id AND file_id = :file_id
-    UNION ALL
-    SELECT position, 1 AS is_gone FROM tombstones WHERE parent_id = :store_id AND id = :file_id
-    ORDER BY is_gone
-"""
+PLACE = "SELECT position FROM vector_store_files WHERE store_id = :store_id AND file_id = :file_id"
 
 
 async def place(transaction: Transaction, store_id: str, cursor: str | None) -> int | None:
@@ -110,10 +97,10 @@ async def place(transaction: Transaction, store_id: str, cursor: str | None) -> 
     if cursor is None:
         return None
     row = await transaction.one(PLACE, {"store_id": store_id, "file_id": cursor})
-    if row is None:
+    position = row[0] if row else await tombstones.place(transaction, store_id, cursor)
+    if position is None:
         raise NoSuchStoreFile(cursor, store_id)
-    position: int = row[0]
-    return position
+    return int(position)
 
 
 class Listing(Struct, frozen=True):
@@ -124,27 +111,18 @@ class Listing(Struct, frozen=True):
     status: str | None = None
 
 
+_OF_STORE = f"SELECT {_FILE} FROM vector_store_files WHERE store_id = :store_id"
+_OF_BATCH = " AND batch_id = :batch_id"
+_IN_STATUS = " AND status = :status"
+
+
 async def page(transaction: Transaction, listing: Listing, query: PageQuery) -> Page[VectorStoreFile]:
     """One page of the files in a store that is the caller's. Raises `NoSuchStoreFile` for a cursor."""
     after = await place(transaction, listing.store_id, query.after)
     before = await place(transaction, listing.store_id, query.before)
-    low, high = between(query, after, before, FIRST, LAST)
-    params: dict[str, Value | list[Value]] = {
-        "store_id": listing.store_id,
-        "low": low,
-        "high": high,
-        "rows": query.limit + 1,
-    }
-    conditions = ["store_id = :store_id", "position > :low", "position < :high"]
-    if listing.batch_id is not None:
-        conditions.append("batch_id = :batch_id")
-        params["batch_id"] = listing.batch_id
-    if listing.status is not None:
-        conditions.append("status = :status")
-        params["status"] = listing.status
-    order = "position DESC" if query.walks_down else "position"
-    where = " AND ".join(conditions)
-    sql = f"SELECT {_FILE} FROM vector_store_files WHERE {where} ORDER BY {order} LIMIT :rows"
+    narrowed = _OF_BATCH * (listing.batch_id is not None) + _IN_STATUS * (listing.status is not None)
+    sql = page_text(_OF_STORE + narrowed, "position", query.walks_down)
+    params: Params = {**msgspec.structs.asdict(listing), **by_position(query, after, before)}
     return cut(query, [file_of(row) for row in await transaction.all(sql, params)], lambda file: file.id)
 
 
@@ -313,10 +291,6 @@ REMOVE = f"""
     DELETE FROM vector_store_files WHERE store_id = :store_id AND file_id = :file_id RETURNING {_GONE}
 """
 REMOVE_EVERYWHERE = f"DELETE FROM vector_store_files WHERE file_id = :file_id RETURNING {_GONE}"
-BURY_FILE = """
-    INSERT INTO tombstones (id, parent_id, position) VALUES (:file_id, :store_id, :position)
-    ON CONFLICT (parent_id, id) DO UPDATE SET position = excluded.position
-"""
 
 
 async def remove(transaction: Transaction, store_id: str, file_id: str) -> Gone:
@@ -339,12 +313,6 @@ IS_THERE = "SELECT 1 FROM vector_store_files WHERE store_id = :store_id AND file
 async def is_there(transaction: Transaction, store_id: str, file_id: str) -> bool:
     """Whether a store has a file."""
     return await transaction.one(IS_THERE, {"store_id": store_id, "file_id": file_id}) is not None
-
-
-async def bury(transaction: Transaction, gone: Gone) -> None:
-    """Leave a removed file's place for cursors."""
-    params: Params = {"file_id": gone.file_id, "store_id": gone.store_id, "position": gone.position}
-    await transaction.run(BURY_FILE, params)
 
 
 # ---------------------------------------------------------------- files that are left alone

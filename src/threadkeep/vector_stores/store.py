@@ -7,8 +7,11 @@ moves a file.
 
 from collections.abc import Iterable, Sequence
 
+from msgspec.structs import asdict
+
 from threadkeep.errors import NotFound, VectorStoreExpired
-from threadkeep.paging import Page, PageQuery, between, cut
+from threadkeep.paging import Page, PageQuery, by_id, cut, page_text
+from threadkeep.storage import tombstones
 from threadkeep.storage.database import Params, Row, Transaction
 from threadkeep.vector_stores.model import (
     HELPER_DAYS,
@@ -103,9 +106,13 @@ async def get(transaction: Transaction, project_id: str, id: str, now: int) -> V
     return store_of(row, now)
 
 
+IS_THERE = "SELECT 1 FROM vector_stores WHERE id = :id AND project_id = :project_id"
+
+
 async def require(transaction: Transaction, project_id: str, id: str) -> None:
     """Raises `NotFound` where the project has no such store."""
-    await get(transaction, project_id, id, 0)
+    if await transaction.one(IS_THERE, {"id": id, "project_id": project_id}) is None:
+        raise NotFound("vector store", id)
 
 
 # Setting a column to itself takes the row's lock before it is read, on engines that lock rows.
@@ -180,13 +187,7 @@ async def let_go(transaction: Transaction, project_id: str, id: str, now: int) -
     await transaction.run(LET_GO, params)
 
 
-_RANGE = f"""
-    SELECT {_COLUMNS} FROM vector_stores WHERE project_id = :project_id AND id > :low AND id < :high
-"""
-PAGE_UP = _RANGE + "ORDER BY id LIMIT :rows"
-PAGE_DOWN = _RANGE + "ORDER BY id DESC LIMIT :rows"
-BEFORE_ALL, AFTER_ALL = "", "~"
-"""Strings that lie outside every id."""
+_OF_PROJECT = f"SELECT {_COLUMNS} FROM vector_stores WHERE project_id = :project_id"
 
 
 async def page(transaction: Transaction, project_id: str, query: PageQuery, now: int) -> Page[VectorStore]:
@@ -194,38 +195,20 @@ async def page(transaction: Transaction, project_id: str, query: PageQuery, now:
 
     Raises `NotFound` for a cursor.
     """
-    for cursor in (query.after, query.before):
-        if cursor is not None:
-            await require_cursor(transaction, project_id, cursor)
-    low, high = between(query, query.after, query.before, BEFORE_ALL, AFTER_ALL)
-    params: Params = {"project_id": project_id, "low": low, "high": high, "rows": query.limit + 1}
-    rows = await transaction.all(PAGE_DOWN if query.walks_down else PAGE_UP, params)
+    await tombstones.require_cursors(transaction, "vector_stores", "vector store", project_id, query)
+    sql = page_text(_OF_PROJECT, "id", query.walks_down)
+    rows = await transaction.all(sql, {"project_id": project_id, **by_id(query)})
     return cut(query, [store_of(row, now) for row in rows], lambda store: store.id)
 
 
-CURSOR = """
-    SELECT 1 FROM vector_stores WHERE id = :id AND project_id = :project_id
-    UNION ALL
-    SELECT 1 FROM tombstones WHERE id = :id AND parent_id = :project_id
-"""
-
-
-async def require_cursor(transaction: Transaction, project_id: str, cursor: str) -> None:
-    """A cursor is a store of the project, or was one."""
-    if await transaction.one(CURSOR, {"id": cursor, "project_id": project_id}) is None:
-        raise NotFound("vector store", cursor)
-
-
 DELETE = "DELETE FROM vector_stores WHERE id = :id AND project_id = :project_id RETURNING id"
-BURY = "INSERT INTO tombstones (id, parent_id, position) VALUES (:id, :project_id, 0)"
 
 
 async def delete(transaction: Transaction, project_id: str, id: str) -> None:
     """Remove a store's own row, leaving its id for cursors. Raises `NotFound`."""
-    params: Params = {"id": id, "project_id": project_id}
-    if await transaction.one(DELETE, params) is None:
+    if await transaction.one(DELETE, {"id": id, "project_id": project_id}) is None:
         raise NotFound("vector store", id)
-    await transaction.run(BURY, params)
+    await tombstones.bury(transaction, project_id, id)
     await transaction.wake(READY)  # nobody needs to wait for its files
 
 
@@ -277,10 +260,7 @@ RECOUNT_BATCH = """
 
 async def recount(transaction: Transaction, store_id: str, batch_id: str, change: Change, now: int) -> bool:
     """Change the numbers of a store, and of a batch ('' for none); whether the store is still there."""
-    numbers = {"in_progress": change.in_progress, "completed": change.completed, "failed": change.failed}
-    numbers["cancelled"] = change.cancelled
-    params: Params = {**numbers, "usage_bytes": change.usage_bytes, "id": store_id, "now": now}
-    left = await transaction.one(RECOUNT, params)
+    left = await transaction.one(RECOUNT, {**asdict(change), "id": store_id, "now": now})
     if batch_id:
         await recount_batch(transaction, batch_id, change)
     if change.in_progress < 0 and left == (0,):
@@ -289,19 +269,12 @@ async def recount(transaction: Transaction, store_id: str, batch_id: str, change
 
 
 async def recount_batch(transaction: Transaction, batch_id: str, change: Change) -> None:
-    params: Params = {
-        "id": batch_id,
-        "in_progress": change.in_progress,
-        "completed": change.completed,
-        "failed": change.failed,
-        "cancelled": change.cancelled,
-    }
-    await transaction.run(RECOUNT_BATCH, params)
+    await transaction.run(RECOUNT_BATCH, {**asdict(change), "id": batch_id})
 
 
 # ---------------------------------------------------------------- batches
 
-_OF_PROJECT = """
+IN_STORE = """
     store_id = (SELECT id FROM vector_stores WHERE id = :store_id AND project_id = :project_id)
 """
 _BATCH = "id, store_id, created_at, is_cancelled, in_progress, completed, failed, cancelled"
@@ -323,7 +296,7 @@ INSERT_BATCH = """
         id, store_id, created_at, is_cancelled, in_progress, completed, failed, cancelled
     ) VALUES (:id, :store_id, :now, 0, 0, 0, 0, 0)
 """
-GET_BATCH = f"SELECT {_BATCH} FROM vector_store_batches WHERE {_OF_PROJECT} AND id = :id"
+GET_BATCH = f"SELECT {_BATCH} FROM vector_store_batches WHERE {IN_STORE} AND id = :id"
 
 
 async def insert_batch(transaction: Transaction, store_id: str, id: str, now: int) -> None:
@@ -367,10 +340,9 @@ async def mark_emptied(transaction: Transaction, store_id: str) -> None:
 
 
 FORGET_BATCHES = "DELETE FROM vector_store_batches WHERE store_id = :store_id"
-FORGET_CURSORS = "DELETE FROM tombstones WHERE parent_id = :store_id"
 
 
 async def forget(transaction: Transaction, store_id: str) -> None:
     """Remove what else a store that is gone has left."""
-    for statement in (FORGET_BATCHES, FORGET_CURSORS):
-        await transaction.run(statement, {"store_id": store_id})
+    await transaction.run(FORGET_BATCHES, {"store_id": store_id})
+    await tombstones.forget(transaction, store_id)
