@@ -16,33 +16,54 @@ log = logging.getLogger(__name__)
 INTEGER = 4
 """Bytes of one."""
 SECONDS_FOR_OTHERS = 0.005
+WAITS = 3
+"""In vain, after which others are not waited for until one of them is seen to be awake."""
 SECONDS_TO_RECOVER = 1.0
 """Where a connection cannot be taken, as when too many files are open."""
 
 
-class Shares:
-    """How many connections each of several workers has, in memory that a parent shares with its children."""
+class Counts:
+    """Of the connections of several workers, in memory that a parent shares with its children."""
 
     def __init__(self, workers: int) -> None:
-        self._counts = memoryview(mmap.mmap(-1, workers * INTEGER)).cast("i")
+        self._memory = memoryview(mmap.mmap(-1, 2 * workers * INTEGER)).cast("I")
+        self.connections, self.looks = self._memory[:workers], self._memory[workers:]
+        """How many each has; and how often it has looked for more, which all do whenever one comes in."""
 
-    def is_ahead(self, worker: int, connections: int) -> bool:
-        """Note how many a worker (counted from 0) has; whether another has fewer."""
-        self._counts[worker] = connections
-        return connections > min(self._counts)
+
+class Share:
+    """What one worker, counted from 0, makes of them."""
+
+    def __init__(self, counts: Counts, worker: int) -> None:
+        self._counts, self._worker = counts, worker
+        self._waits = self._seen = 0
+
+    def is_ahead(self, connections: int) -> bool:
+        """Note how many this one has. Whether another has fewer, and is awake."""
+        counts, looks = self._counts.connections, self._counts.looks
+        counts[self._worker] = connections
+        looks[self._worker] = (looks[self._worker] + 1) % (1 << 31)
+        seen = sum(looks) - looks[self._worker]
+        if seen != self._seen:
+            self._seen, self._waits = seen, 0
+        return self._waits < WAITS and connections > min(counts)
+
+    def waited(self) -> None:
+        """Others had their chance."""
+        self._waits += 1
 
 
 class Acceptor:
-    """Takes connections, in the place of an asyncio server. `is_ahead` is told how many are being made, and
-    says whether this process has more than others."""
+    """Takes connections, in the place of an asyncio server. `count` says how many there are by now."""
 
     def __init__(
         self,
         listener: socket.socket,
         connected: Callable[[], asyncio.Protocol],
-        is_ahead: Callable[[int], bool],
+        count: Callable[[], int],
+        share: Share,
     ) -> None:
-        self._listener, self._connected, self._is_ahead = listener, connected, is_ahead
+        self._listener, self._connected, self._count, self._share = listener, connected, count, share
         self._loop = asyncio.get_running_loop()
         self._later: asyncio.TimerHandle | None = None
         self._under_way: set[asyncio.Task[object]] = set()
@@ -53,7 +74,7 @@ class Acceptor:
         self._loop.add_reader(self._listener.fileno(), self._ready)
 
     def _ready(self) -> None:
-        if self._is_ahead(len(self._under_way)):
+        if self._share.is_ahead(self._count() + len(self._under_way)):
             self._pause(SECONDS_FOR_OTHERS, self._take_after_all)
         else:
             self._take()
@@ -63,6 +84,7 @@ class Acceptor:
         self._later = self._loop.call_later(seconds, then)
 
     def _take_after_all(self) -> None:
+        self._share.waited()
         self._listen()
         self._take()
 

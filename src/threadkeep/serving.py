@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from threadkeep import __version__
-from threadkeep.accepting import Acceptor, Shares
+from threadkeep.accepting import Acceptor, Counts, Share
 from threadkeep.app import POSTGRES, create_app, wait_for_database
 from threadkeep.errors import ThreadkeepError
 from threadkeep.http.cork import CorkedProtocol
@@ -64,7 +64,7 @@ def run(settings: Settings) -> int:
         return serve(settings, listener, lambda _, key: greet(key))
     gc.collect()
     gc.freeze()  # what is loaded is shared by all, as long as nobody touches it
-    work = partial(work_for_parent, settings, listener, Shares(settings.workers))
+    work = partial(work_for_parent, settings, listener, Counts(settings.workers))
     return Supervisor(settings.workers, work, greet, listener.close, SECONDS_TO_FINISH + 5).run()
 
 
@@ -72,7 +72,7 @@ Started = Callable[[uvicorn.Server, str | None], None]
 """Called on the event loop once the server can work, with the key if one was just made."""
 
 
-def work_for_parent(settings: Settings, listener: socket.socket, shares: Shares, line: Line) -> int:
+def work_for_parent(settings: Settings, listener: socket.socket, counts: Counts, line: Line) -> int:
     """One worker of several: serve until told to stop, or until the parent has died."""
 
     def started(server: uvicorn.Server, key: str | None) -> None:
@@ -86,7 +86,7 @@ def work_for_parent(settings: Settings, listener: socket.socket, shares: Shares,
         line.ready(key)
 
     try:
-        return serve(settings, listener, started, partial(shares.is_ahead, line.worker))
+        return serve(settings, listener, started, Share(counts, line.worker))
     except (BadSettings, ThreadkeepError) as problem:
         print(f"threadkeep: {problem}", file=sys.stderr)
         return 1
@@ -95,26 +95,24 @@ def work_for_parent(settings: Settings, listener: socket.socket, shares: Shares,
 class Server(uvicorn.Server):
     """Tells the application at once that it stops: streams would else keep it up until they end."""
 
-    def __init__(
-        self, config: uvicorn.Config, app: Application, is_ahead: Callable[[int], bool] | None = None
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, app: Application, share: Share | None = None) -> None:
         super().__init__(config)
-        self._app, self._is_ahead = app, is_ahead
+        self._app, self._share = app, share
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        is_ahead = self._is_ahead
-        if is_ahead is None:
+        share = self._share
+        if share is None:
             await super().startup(sockets)
             return
 
         def connected() -> asyncio.Protocol:
             return CorkedProtocol(self.config, self.server_state, self.lifespan.state)
 
-        def others_first(under_way: int) -> bool:
-            return is_ahead(under_way + len(self.server_state.connections))
+        def count() -> int:
+            return len(self.server_state.connections)
 
         await super().startup([])
-        acceptors: list[Any] = [Acceptor(one, connected, others_first) for one in sockets or []]
+        acceptors: list[Any] = [Acceptor(one, connected, count, share) for one in sockets or []]
         self.servers = acceptors
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -122,14 +120,9 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(
-    settings: Settings,
-    listener: socket.socket,
-    started: Started,
-    is_ahead: Callable[[int], bool] | None = None,
-) -> int:
-    """Serve in this process until told to stop. `is_ahead`, where there are other workers, is told how many
-    connections this one has and says whether another has fewer. As `run` otherwise."""
+def serve(settings: Settings, listener: socket.socket, started: Started, share: Share | None = None) -> int:
+    """Serve in this process until told to stop, with a `share` of the connections where there are other
+    workers. As `run` otherwise."""
 
     async def announce(key: str | None) -> None:
         collect_rarely()
@@ -150,7 +143,7 @@ def serve(
         timeout_graceful_shutdown=SECONDS_TO_FINISH,
         timeout_keep_alive=SECONDS_IDLE,
     )
-    server = Server(config, app, is_ahead)
+    server = Server(config, app, share)
     with suppress(SystemExit):  # uvicorn's way to end a start that failed
         server.run(sockets=[listener])
     if app.refusal:

@@ -42,7 +42,7 @@ def handlers(context: Context) -> dict[str, Handler]:
             await file_rows.forget_uses_of_thread(transaction, thread_id)
             return True
 
-        return await context.database.write(work)
+        return await context.database.write_behind(work)
 
     async def sweep_blob(key: str) -> bool:
         await context.blobs.delete(key)

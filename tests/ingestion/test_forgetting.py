@@ -41,12 +41,12 @@ class Gate:
 
     def __init__(self, desk: Desk, vs: VectorStore, monkeypatch: pytest.MonkeyPatch) -> None:
         self._desk, self._vs = desk, vs
-        self._write = desk.context.database.write
+        self._write = desk.context.database.write_behind
         self.is_shut = False
         self.reached = asyncio.Event()
         self.steps: list[int] = []
         """How many chunks each of the writes has removed."""
-        monkeypatch.setattr(desk.context.database, "write", self)
+        monkeypatch.setattr(desk.context.database, "write_behind", self)
 
     async def __call__(self, work: Work[Any]) -> Any:
         before = await self._desk.chunks_of(self._vs)

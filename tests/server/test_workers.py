@@ -20,6 +20,7 @@ from tests.support import postgres
 from tests.support.child import Child, command
 from tests.support.proxy import in_front_of
 from tests.support.waiting import until
+from threadkeep.accepting import WAITS, Counts, Share
 from threadkeep.cli import main
 
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -106,6 +107,21 @@ def test_workers_get_about_as_many_connections_each(tmp_path, url):
             answer.read()
     assert took.total() == CONNECTIONS
     assert min(took.values()) > CONNECTIONS / 4
+
+
+@pytest.mark.promise("server.workers.shares")
+def test_nobody_waits_for_a_worker_that_sleeps():
+    counts = Counts(2)
+    quick, asleep = Share(counts, 0), Share(counts, 1)
+    assert not asleep.is_ahead(0)
+    for _ in range(WAITS):
+        assert quick.is_ahead(1)
+        quick.waited()
+    assert not quick.is_ahead(1)
+    assert not asleep.is_ahead(0)  # it is awake again
+    assert quick.is_ahead(1)
+    assert asleep.is_ahead(2)
+    assert not quick.is_ahead(1)
 
 
 class Writers:

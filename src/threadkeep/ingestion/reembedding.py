@@ -185,7 +185,7 @@ class Course:
         kept = 0
         for start in range(0, len(pairs), VECTORS_AT_ONCE):
             some = pairs[start : start + VECTORS_AT_ONCE]
-            kept += await self._context.database.write(partial(self._put, pairs=some))
+            kept += await self._context.database.write_behind(partial(self._put, pairs=some))
         if tally := self._target.tally:
             tally.chunks += kept
         return kept == len(pairs)

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 from contextlib import aclosing
 from functools import partial
 from typing import TypeVar
@@ -31,7 +31,7 @@ from threadkeep.search import base as search
 from threadkeep.search.base import Chunk, Vectors
 from threadkeep.settings import Settings
 from threadkeep.storage.blobs import Damaged, Stored
-from threadkeep.storage.database import Transaction
+from threadkeep.storage.database import Transaction, Work
 from threadkeep.vector_stores import progress
 from threadkeep.vector_stores.model import Claim, Ingestion
 
@@ -211,7 +211,7 @@ class Course:
 
         if isinstance(outcome, Failure):
             await self._patiently(self._forget)
-        await self._patiently(lambda: self._write(finish))
+        await self._patiently(lambda: self._context.database.write(self._claimed(finish)))
         if isinstance(outcome, Failure):
             log.info(
                 "event=ingestion_failed work=%s code=%s reason=%r", self.id, outcome.code, outcome.message
@@ -219,14 +219,16 @@ class Course:
         else:
             log.info("event=ingestion_completed work=%s bytes=%d", self.id, outcome)
 
-    async def _write(self, do: Callable[[Transaction], Awaitable[T]]) -> T:
-        """One transaction under the claim. Raises `Lost`."""
+    async def _write(self, do: Work[T]) -> T:
+        """One transaction of many, under the claim. Raises `Lost`."""
+        return await self._context.database.write_behind(self._claimed(do))
 
+    def _claimed(self, do: Work[T]) -> Work[T]:
         async def work(transaction: Transaction) -> T:
             await progress.hold(transaction, self.claim)
             return await do(transaction)
 
-        return await self._context.database.write(work)
+        return work
 
 
 class Files:

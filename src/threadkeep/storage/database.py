@@ -117,6 +117,10 @@ class Database(Protocol):
         """
         ...
 
+    async def write_behind(self, work: Work[T]) -> T:
+        """As `write`, for what nobody waits for: it takes turns with what somebody does (`storage.turns`)."""
+        ...
+
     async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         """Write one row, in one statement with those that arrive beside it where the engine can.
 

@@ -23,6 +23,7 @@ from threadkeep.storage.chunks import ChunkIndex
 from threadkeep.storage.chunks_sqlite import SQLiteChunks
 from threadkeep.storage.database import K, Params, Question, Row, Together, Transaction, Value, Work
 from threadkeep.storage.health import BUSY, FULL, READ_ONLY, UNREACHABLE, Health, said
+from threadkeep.storage.turns import Turns
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -218,6 +219,7 @@ class SQLiteDatabase:
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._closing = False
         self._health = Health()
+        self._turns = Turns()
         self._thread = threading.Thread(target=self._write_batches, name="sqlite-writer")
         self._thread.start()
 
@@ -241,6 +243,16 @@ class SQLiteDatabase:
             return await alone(transaction)
 
     async def write(self, work: Work[T]) -> T:
+        self._turns.entered()
+        try:
+            return await self._written(work)
+        finally:
+            self._turns.left()
+
+    async def write_behind(self, work: Work[T]) -> T:
+        return await self._turns.behind(partial(self._written, work))
+
+    async def _written(self, work: Work[T]) -> T:
         if self._closing:
             raise Unavailable("The database is being closed.")
         future: asyncio.Future[T] = self._loop.create_future()

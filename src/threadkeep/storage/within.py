@@ -31,6 +31,9 @@ class Within:
     async def write(self, work: Work[T]) -> T:
         return await work(self._transaction)
 
+    async def write_behind(self, work: Work[T]) -> T:
+        return await work(self._transaction)
+
     async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         await alone(self._transaction)
 

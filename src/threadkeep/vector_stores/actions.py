@@ -276,7 +276,7 @@ async def sweep_deleted(context: Context, store_id: str) -> bool:
         await store.forget(transaction, store_id)
         return True
 
-    return await context.database.write(work)
+    return await context.database.write_behind(work)
 
 
 class IsBack(ThreadkeepError):
@@ -295,7 +295,7 @@ async def sweep_detached(context: Context, item: str) -> bool:
         return not more
 
     try:
-        return await context.database.write(work)
+        return await context.database.write_behind(work)
     except IsBack:
         return True
 
@@ -326,4 +326,4 @@ async def empty_some(context: Context, store_id: str, now: int) -> bool:
         await store.mark_emptied(transaction, store_id)
         return True
 
-    return await context.database.write(work)
+    return await context.database.write_behind(work)

@@ -32,6 +32,7 @@ from threadkeep.storage.postgres.connection import (
     unavailable,
 )
 from threadkeep.storage.postgres.listener import Listener
+from threadkeep.storage.turns import Turns
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class PostgresDatabase:
         self._listener = Listener(options)
         self._prepared = options.prepared
         self._health = Health()
+        self._turns = Turns()
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return Reading(self._pool)
@@ -138,6 +140,16 @@ class PostgresDatabase:
             return await work(transaction)
 
     async def write(self, work: Work[T]) -> T:
+        self._turns.entered()
+        try:
+            return await self._written(work)
+        finally:
+            self._turns.left()
+
+    async def write_behind(self, work: Work[T]) -> T:
+        return await self._turns.behind(partial(self._written, work))
+
+    async def _written(self, work: Work[T]) -> T:
         for attempt in range(ATTEMPTS):
             try:
                 return await self._write_once(work)
@@ -169,8 +181,12 @@ class PostgresDatabase:
         if coalescer is None:
             send = partial(self._write_each, together)
             coalescer = self._coalescers[together.many] = Coalescer(send, ROWS)
-        if not await coalescer.add(row):
-            await self.write(alone)
+        self._turns.entered()
+        try:
+            if not await coalescer.add(row):
+                await self._written(alone)
+        finally:
+            self._turns.left()
 
     async def _write_each(self, together: Together[K], rows: list[K]) -> list[bool]:
         """Which of the rows were written."""
