@@ -20,7 +20,7 @@ from threadkeep.providers.registry import Registry
 from threadkeep.settings import BadSettings, Settings
 from threadkeep.storage.blobs import Blobs, Directory
 from threadkeep.storage.database import Database
-from threadkeep.storage.health import UNREACHABLE
+from threadkeep.storage.health import BUSY, READ_ONLY, UNREACHABLE
 from threadkeep.storage.migrate import Migration, migrate, migrations, pending
 from threadkeep.storage.sqlite import SQLiteDatabase
 from threadkeep.storage.sweeps import Sweeper
@@ -31,6 +31,8 @@ POSTGRES = ("postgresql://", "postgres://")
 SECONDS_TO_WAIT = 30.0
 """How long a server that starts waits for a PostgreSQL that does not answer yet."""
 SECONDS_BETWEEN_ATTEMPTS = 0.5
+PASSING = (UNREACHABLE, READ_ONLY, BUSY)
+"""Reasons why a connection cannot be had that often pass by themselves."""
 log = logging.getLogger(__name__)
 
 
@@ -60,7 +62,8 @@ def naming_the_setting() -> Iterator[None]:
 
 
 async def wait_for_database(settings: Settings) -> None:
-    """Return once PostgreSQL answers: started together, it may take longer. Raises `Unavailable`."""
+    """Return once PostgreSQL answers: started together, it may take longer, and so may the choice of the
+    host that takes writes, or others that hold all its connections. Raises `Unavailable`."""
     latest = time.monotonic() + SECONDS_TO_WAIT
     while settings.database_url.startswith(POSTGRES):
         try:
@@ -70,7 +73,7 @@ async def wait_for_database(settings: Settings) -> None:
                         await transaction.one("SELECT 1", {})
                 return
         except Unavailable as problem:
-            if problem.reason != UNREACHABLE or time.monotonic() > latest:
+            if problem.reason not in PASSING or time.monotonic() > latest:
                 raise
             log.warning("event=database_awaited problem=%r", problem)
         await asyncio.sleep(SECONDS_BETWEEN_ATTEMPTS)

@@ -16,6 +16,7 @@ from threadkeep.storage.sweeps import (
     THREAD,
     UPLOAD,
     VECTOR_STORE,
+    VECTOR_STORE_BATCH,
     VECTOR_STORE_FILE,
     Handler,
     Routine,
@@ -66,6 +67,7 @@ def handlers(context: Context) -> dict[str, Handler]:
         FILE: sweep_file,
         UPLOAD: sweep_upload,
         VECTOR_STORE: partial(vector_stores.sweep_deleted, context),
+        VECTOR_STORE_BATCH: partial(vector_stores.sweep_cancelled, context),
         VECTOR_STORE_FILE: partial(vector_stores.sweep_detached, context),
     }
 

@@ -365,6 +365,23 @@ def test_a_store_that_has_expired_is_replaced(tmp_path: Path, database: str) -> 
         assert files_in(client, new) == ids[1:]
 
 
+@pytest.mark.promise("helper-stores.attachments")
+def test_to_attach_what_a_store_has_is_a_use_of_it(tmp_path: Path, database: str) -> None:
+    clock = SetClock()
+    with (
+        House(tmp_path, database, clock=clock) as house,
+        OpenAI(base_url=house.base_url, api_key=house.new_key("x"), max_retries=0) as client,
+    ):
+        threads, ids = client.beta.threads, new_files(client, 1)
+        thread = threads.create(messages=[user(*ids)])
+        id = store_of(thread.tool_resources)
+        for _ in range(2):
+            clock.advance(6 * DAY)
+            threads.messages.create(thread.id, role="user", content="x", attachments=for_search(*ids))
+        assert store_of(threads.retrieve(thread.id).tool_resources) == id
+        assert client.vector_stores.retrieve(id).last_active_at == int(clock())
+
+
 @pytest.mark.promise("helper-stores.by-id")
 def test_another_projects_store_is_not_found(house: House, http: httpx.Client, other_key: str) -> None:
     with OpenAI(base_url=house.base_url, api_key=other_key, max_retries=0) as other:

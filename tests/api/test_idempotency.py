@@ -7,21 +7,25 @@ from typing import Any
 
 import asyncpg
 import httpx
+import msgspec
 import openai
 import pytest
 from openai import OpenAI
 
+from tests.api.conftest import Model
+from tests.api.posts import POSTS, Maker, Post
 from tests.support.clock import SetClock
 from tests.support.errors import answered, refusal
 from tests.support.house import House
 from tests.support.plain import plain
 from tests.support.waiting import until
+from threadkeep.http.routes import OPERATIONS
+from threadkeep.idempotency.actions import forget_expired
 
 USER = {"role": "user", "content": "x"}
 FORM: dict[str, Any] = {"data": {"purpose": "vision"}, "files": {"file": ("a", b"x")}}
 MARK = "idempotent-replayed"
 DAY = 24 * 3600
-Post = Callable[..., httpx.Response]
 
 
 def with_key(key: str, **headers: str) -> dict[str, str]:
@@ -47,41 +51,41 @@ def upload(
     return http.post("/v1/files", headers=with_key("u"), data={"purpose": purpose}, files=form)
 
 
-@pytest.fixture(
-    params=[
-        "create assistant",
-        "create thread",
-        "modify thread",
-        "create message",
-        "modify message",
-        "upload",
-    ]
-)
-def post(request: pytest.FixtureRequest, http: httpx.Client, thread: str) -> Post:
-    """One of the POSTs there are, to be sent with these headers."""
-    message = f"{thread}/messages/{http.post(f'{thread}/messages', json=USER).json()['id']}"
-    requests: dict[str, tuple[str, dict[str, Any]]] = {
-        "create assistant": ("/v1/assistants", {"json": {"model": "m"}}),
-        "create thread": ("/v1/threads", {"json": {"messages": [USER]}}),
-        "modify thread": (thread, {"json": {"metadata": {"a": "b"}}}),
-        "create message": (f"{thread}/messages", {"json": USER}),
-        "modify message": (message, {"json": {"metadata": {"a": "b"}}}),
-        "upload": ("/v1/files", FORM),
-    }
-    path, sent = requests[request.param]
-    return lambda **headers: http.post(path, headers=headers, **sent)
+@pytest.fixture
+def make(http: httpx.Client, model: Model) -> Maker:
+    return Maker(http, model)
 
 
-@pytest.mark.promise("idempotency.replay")
-def test_every_post_gives_its_first_answer_again(post: Post) -> None:
-    first = post(**with_key("k"))
-    assert (first.status_code, MARK in first.headers) == (200, False)
+@pytest.fixture(params=[one.name for one in OPERATIONS if one.method == "POST"])
+def made(request: pytest.FixtureRequest, make: Maker) -> Callable[[], Post]:
+    """Makes one kind of POST, each time to a place of its own. Who adds a POST adds it to `POSTS`."""
+    return lambda: POSTS[request.param](make)
+
+
+def sent(http: httpx.Client, post: Post, **headers: str) -> httpx.Response:
+    return http.post(post.path, headers={"OpenAI-Beta": post.beta, **headers}, **post.sent)
+
+
+@pytest.mark.promise("idempotency.replay", "idempotency.other-request")
+def test_every_post_gives_its_first_answer_again_and_refuses_another_body(
+    http: httpx.Client, made: Callable[[], Post]
+) -> None:
+    without_key, post = sent(http, made()), made()
+    first = sent(http, post, **with_key("k"))
+    assert (first.status_code, set(first.headers)) == (200, set(without_key.headers))
     for _ in range(2):
-        again = post(**with_key("k"))
+        again = sent(http, post, **with_key("k"))
         assert answered(again) == answered(first)
         assert again.content == first.content
         assert again.headers[MARK] == "true"
+        assert set(again.headers) - {MARK} == set(first.headers)
         assert again.headers["x-request-id"] != first.headers["x-request-id"]
+    other = msgspec.structs.replace(post, sent=post.other)
+    assert answered(sent(http, other, **with_key("k"))) == reused("k")
+
+
+def test_no_case_stands_for_a_post_that_is_gone() -> None:
+    assert set(POSTS) == {one.name for one in OPERATIONS if one.method == "POST"}
 
 
 @pytest.mark.promise("idempotency.replay")
@@ -109,6 +113,22 @@ def test_the_first_answer_is_given_even_if_the_object_has_changed(http: httpx.Cl
     http.delete(path)
     assert http.post(f"{thread}/messages", json=USER, headers=with_key("k")).content == first.content
     assert messages(http, thread) == []
+
+
+@pytest.mark.promise("idempotency.replay", "idempotency.errors-are-not-kept")
+def test_a_search_is_answered_again_even_if_its_store_is_gone(http: httpx.Client, make: Maker) -> None:
+    store = make.store()
+
+    def search() -> httpx.Response:
+        return http.post(f"{store}/search", json={"query": "x"}, headers=with_key("k"))
+
+    first = search()
+    http.delete(store)
+    again = search()
+    assert (again.content, again.headers[MARK]) == (first.content, "true")
+    for _ in range(2):
+        refused = http.post(f"{store}/search", json={"query": "x"}, headers=with_key("another"))
+        assert (refused.status_code, MARK in refused.headers) == (404, False)
 
 
 # ---------------------------------------------------------------- another request
@@ -217,16 +237,22 @@ def test_a_key_is_free_again_after_24_hours(tmp_path: Path, database: str) -> No
         assert (second.status_code, MARK in second.headers) == (200, False)
         assert create(metadata={"another": "body"}).content == second.content
         clock.advance(DAY)
-        until(lambda: keys_kept(house) == 0)
+
+        def removed() -> bool:
+            clock.advance(3600)  # the sweeper may have been at work, and put off what it did too early
+            return keys_kept(house) == 0
+
+        until(removed)
 
 
 # ---------------------------------------------------------------- at the same time
 
 
 @pytest.mark.promise("idempotency.waits")
-def test_requests_that_arrive_together_take_effect_once(post: Post) -> None:
+def test_requests_that_arrive_together_take_effect_once(http: httpx.Client, made: Callable[[], Post]) -> None:
+    post = made()
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: post(**with_key("k")), range(16)))
+        answers = list(pool.map(lambda _: sent(http, post, **with_key("k")), range(16)))
     assert {answer.status_code for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
     assert [MARK in answer.headers for answer in answers].count(False) == 1
@@ -285,6 +311,38 @@ def test_a_request_waits_for_the_same_one_on_another_server(two_houses: tuple[Ho
         assert (first.status_code, MARK in first.headers) == (200, False)
         assert (second.content, second.headers[MARK]) == (first.content, "true")
         assert messages(here, thread) == ["x"]
+
+
+@pytest.mark.promise("idempotency.kept-for-a-day")
+def test_a_key_that_is_used_anew_is_not_taken_for_an_expired_one(tmp_path: Path) -> None:
+    """The removal of expired keys meets a request that has just claimed one of them."""
+    clock = SetClock()
+    with House(tmp_path, "postgres", clock=clock) as house, plain(house, house.new_key("p")) as http:
+        thread = f"/v1/threads/{http.post('/v1/threads').json()['id']}"
+
+        def send() -> httpx.Response:
+            return http.post(f"{thread}/messages", json=USER, headers=with_key("k"))
+
+        assert send().status_code == 200
+        clock.advance(DAY)
+        outsider = house.call(lambda: asyncpg.connect(house.settings.database_url))
+
+        def waiting() -> int:
+            return int(house.call(lambda: outsider.fetchval(WAITING)))
+
+        house.call(lambda: outsider.execute("BEGIN; SELECT 1 FROM threads FOR UPDATE"))
+        with ThreadPoolExecutor(2) as pool:
+            sent = pool.submit(send)
+            until(lambda: waiting() >= 1)  # for the thread, with the key claimed
+            removal = pool.submit(house.call, lambda: forget_expired(house.context))
+            until(lambda: waiting() >= 2)
+            house.call(lambda: outsider.execute("COMMIT"))
+            house.call(outsider.close)
+            first = sent.result()
+            assert removal.result()
+        assert (first.status_code, MARK in first.headers) == (200, False)
+        again = send()
+        assert (again.content, again.headers.get(MARK)) == (first.content, "true")
 
 
 # ---------------------------------------------------------------- uploads

@@ -127,7 +127,7 @@ class Client:
                 answer = await self._http.request(method, address + path, headers=headers, json=json)
                 if answer.status_code == 200:
                     return answer
-                assert answer.status_code >= 500, answer.text
+                assert answer.status_code == 503, f"{answer.status_code}: {answer.text}"
                 await self._ledger.note_failure(str(answer.status_code))
             except httpx.TransportError as problem:
                 await self._ledger.note_failure(type(problem).__name__)

@@ -16,12 +16,13 @@ from threadkeep.files import actions as files
 from threadkeep.files.model import Upload
 from threadkeep.ids import id_maker
 from threadkeep.ingestion.worker import Ingester
+from threadkeep.providers.base import ModelFailure
 from threadkeep.search import base as search
 from threadkeep.settings import Settings
 from threadkeep.storage.database import Transaction
-from threadkeep.vector_stores import actions, store
+from threadkeep.vector_stores import actions, progress, store
 from threadkeep.vector_stores import files as rows_of_files
-from threadkeep.vector_stores.model import Chunking, NewFile, NewStore, VectorStore, VectorStoreFile
+from threadkeep.vector_stores.model import Chunking, Claim, NewFile, NewStore, VectorStore, VectorStoreFile
 
 PROJECT = "proj_1"
 SECONDS = 20.0
@@ -38,10 +39,13 @@ class Embedder:
         self.before: Callable[[], Awaitable[object]] | None = None
         self.let_through: set[str] = set()
         self.texts: list[str] = []
+        self.too_long: str | None = None
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         if self.before is not None and not self.let_through.issuperset(texts):
             await self.before()
+        if self.too_long is not None and any(self.too_long in text for text in texts):
+            raise ModelFailure("invalid_prompt", "Too long.")
         self.texts += texts
         return [[1.0, len(text), 0.5] for text in texts]
 
@@ -104,7 +108,8 @@ class Desk:
 
     async def text_of(self, vs: VectorStore, file_id: str) -> str:
         async with self.context.database.read() as transaction:
-            return "".join(await search.contents(transaction, vs.id, file_id))
+            text = await search.text_of(transaction, vs.id, file_id)
+        return "".join([part async for some in search.pieces(self.context.database, text) for part in some])
 
     async def until(self, vs: VectorStore, condition: Callable[[VectorStore], Any]) -> VectorStore:
         async with asyncio.timeout(SECONDS):
@@ -114,6 +119,18 @@ class Desk:
 
     async def done(self, vs: VectorStore) -> VectorStore:
         return await self.until(vs, lambda vs: vs.file_counts.in_progress == 0)
+
+    async def taken(self, vs: VectorStore) -> Claim:
+        """The claim of a server that works a store's only file."""
+
+        async def work(transaction: Transaction) -> Claim:
+            (id,) = [one for one in await progress.due(transaction, self.context.now(), 1000) if vs.id in one]
+            until = self.context.now() + LEASE
+            taken = await progress.claim(transaction, id, "another", self.context.now(), until)
+            assert taken
+            return taken.claim
+
+        return await self.context.database.write(work)
 
     async def left_behind(self, vs: VectorStore) -> list[str]:
         """What is to be swept of files that were taken from a store."""

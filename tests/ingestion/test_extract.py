@@ -158,6 +158,7 @@ NOT_TEXT = ("invalid_file", "The file is not text, though its name says so.")
         ("a.txt", b" \r\n\t", "invalid_file", "The file has no text."),
         ("a.html", b"<p></p><script>x</script>", "invalid_file", "The file has no text."),
         ("a.txt", random.Random(1).randbytes(9000), *NOT_TEXT),
+        ("a.txt", bytes(random.Random(1).choices(range(32, 256), k=9000)), *NOT_TEXT),
         ("a.txt", pdf_of("Hello", password="x"), *NOT_TEXT),
         ("a.txt", docx_of("Hello"), *NOT_TEXT),
         ("a.exe", b"x", "unsupported_file", "Files of the type .exe are not supported."),

@@ -12,6 +12,8 @@ from tests.ingestion.desk import LEASE, LINES, PROJECT, SECONDS, Desk, Embedder,
 from tests.support.house import database_url
 from threadkeep.providers.base import ModelFailure
 from threadkeep.storage.database import Work
+from threadkeep.storage.sweeps import Sweeper
+from threadkeep.sweeping import handlers
 from threadkeep.vector_stores import actions
 from threadkeep.vector_stores.model import Chunking, NewFile, VectorStore
 
@@ -125,6 +127,54 @@ async def test_what_a_file_leaves_that_was_taken_out_goes_in_steps(embedded, mon
     assert await desk.chunks_of(vs) == 0
     assert max(gate.steps) == AT_ONCE
     assert sum(gate.steps) == before
+
+
+@pytest.mark.promise("ingestion.removal")
+async def test_what_a_cancelled_file_leaves_goes_in_steps(embedded, monkeypatch):
+    monkeypatch.setattr(actions, "CHUNKS_AT_ONCE", AT_ONCE)
+    desk, embedder = embedded
+    vs = await half_way(desk, embedder)
+    await cancel(desk, vs)
+    await desk.crash()
+    before = await desk.chunks_of(vs)
+    assert before > 2 * AT_ONCE
+    gate = Gate(desk, vs, monkeypatch)
+    await sweep(desk)
+    assert await desk.chunks_of(vs) == 0
+    assert max(gate.steps) == AT_ONCE
+    assert sum(gate.steps) == before
+    (file,) = await desk.files_of(vs)
+    assert (file.status, (await desk.look(vs)).usage_bytes) == ("cancelled", 0)
+
+
+@pytest.mark.promise("ingestion.removal")
+async def test_a_cancelled_file_that_is_put_in_again_keeps_its_chunks(embedded):
+    desk, embedder = embedded
+    vs = await half_way(desk, embedder)
+    await cancel(desk, vs)
+    await desk.crash()
+    (file,) = await desk.files_of(vs)
+    await actions.attach(desk.context, PROJECT, vs.id, NewFile(file.id, Chunking(100, 0)))
+    async with desk.another() as other:
+        await is_whole(other, vs)
+        before = await desk.chunks_of(vs)
+        await sweep(desk)
+        assert await desk.chunks_of(vs) == before
+
+
+async def cancel(desk: Desk, vs: VectorStore) -> None:
+    """Cancel a batch of all the files in a store."""
+    new = [NewFile(file.id, Chunking(100, 0)) for file in await desk.files_of(vs)]
+    batch = await actions.create_batch(desk.context, PROJECT, vs.id, new)
+    batch = await actions.cancel_batch(desk.context, PROJECT, vs.id, batch.id)
+    assert batch.status == "cancelled"
+
+
+async def sweep(desk: Desk) -> None:
+    """Do what is left to be done after deletions."""
+    sweeper = Sweeper(desk.context.database, desk.clock, handlers(desk.context))
+    while await sweeper.sweep():
+        pass
 
 
 @pytest.mark.promise("ingestion.removal")

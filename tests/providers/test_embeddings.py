@@ -169,6 +169,24 @@ async def test_what_may_pass_is_asked_again(up: Upstream, bad: Turn):
 
 
 @FAILURES
+@pytest.mark.parametrize("bad", [Error(408), Error(429), Error(503), Hangup(), Bytes(b"")])
+async def test_what_may_pass_is_told_from_what_will_not(up: Upstream, bad: Turn):
+    up.script(bad)
+    async with Here(up.url, max_retries=0) as here:
+        assert (await here.refusal()).passes
+
+
+@FAILURES
+@pytest.mark.parametrize(
+    "bad", [Error(429, code="insufficient_quota"), Error(500, "maximum context length"), Bytes(b"<html>")]
+)
+async def test_what_no_waiting_lifts_does_not_pass(up: Upstream, bad: Turn):
+    up.script(bad)
+    async with Here(up.url, max_retries=0) as here:
+        assert not (await here.refusal()).passes
+
+
+@FAILURES
 async def test_a_batch_is_sent_again_by_itself(up: Upstream):
     failed: list[Asked] = []
 
@@ -191,6 +209,7 @@ async def test_what_will_not_pass_is_asked_once(up: Upstream, status: int):
     async with Here(up.url) as here:
         failure = await here.refusal()
     assert "The provider 'there'" in failure.message or failure.message == "No."
+    assert not failure.passes
     assert len(up.requests) == 1
 
 
@@ -210,6 +229,7 @@ async def test_an_upstream_that_is_not_there():
         failure = await here.refusal()
     assert failure.code == "server_error"
     assert "cannot be reached" in failure.message
+    assert failure.passes
     assert here.pauses == [0.5]
 
 
@@ -220,6 +240,7 @@ async def test_silence(up: Upstream):
     async with Here(up.url, read_timeout=0.05) as here:
         failure = await here.refusal()
     assert failure.message.startswith("The provider 'there' sent nothing for 0.05 seconds.")
+    assert failure.passes
 
 
 def changed(**changes: Any) -> Any:

@@ -104,7 +104,8 @@ class Server(Desk):
 
     async def texts_of(self, vs: VectorStore, file_id: str) -> list[str]:
         async with self.context.database.read() as transaction:
-            return await search.contents(transaction, vs.id, file_id)
+            text = await search.text_of(transaction, vs.id, file_id)
+        return [part async for some in search.pieces(self.context.database, text) for part in some]
 
     async def orphans(self) -> int:
         sql = "SELECT COUNT(*) FROM chunk_vectors WHERE id NOT IN (SELECT id FROM chunks)"

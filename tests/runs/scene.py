@@ -30,6 +30,10 @@ HELD_POLL = {"X-Stainless-Poll-Helper": "true"}
 _numbers = itertools.count()
 
 
+SMALL = (4096, 8192, 16384)
+"""Tokens that the models `4096-...` and so on can read."""
+
+
 class WeatherHouse(House):
     """A server whose models are all at one scripted upstream; what their names begin with says how they are
     reached. One retry each, so that no test waits for long."""
@@ -42,7 +46,10 @@ class WeatherHouse(House):
             "impatient": ProviderSettings(base_url=upstream.url, **{**usual, "read_timeout": SILENCE}),
             "gone": ProviderSettings(base_url=closed_port(), **usual),
         }
-        models = {"sky-*": "sky", "impatient-*": "impatient", "gone-*": "gone"}
+        for tokens in SMALL:
+            small = ProviderSettings(base_url=upstream.url, context_tokens=tokens, **usual)
+            providers[str(tokens)] = small
+        models = {f"{name}-*": name for name in providers}
         self.time = SetClock()
         super().__init__(directory, database, clock=self.time, providers=providers, models=models, **settings)
 

@@ -1,4 +1,4 @@
-"""Runs that wait until the files of their thread can be searched."""
+"""Runs that wait until files that they are to search can be searched."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +16,7 @@ from threadkeep.engine import searching
 
 pytestmark = pytest.mark.promise("runs.file-search.waiting")
 Open = Callable[[], WeatherHouse]
+V1 = {"OpenAI-Beta": "assistants=v1"}
 
 
 @pytest.fixture
@@ -52,6 +53,19 @@ def waiting(scene: Scene, names: tuple[str, ...] = ("moon.txt",)) -> tuple[str, 
     run = scene.start(tools=[SEARCH])
     until(lambda: scene.now(run) == "in_progress")
     return run, store, files
+
+
+def with_thread(scene: Scene, given: dict[str, Any], headers: dict[str, str]) -> str:
+    """A run that was made together with its thread, which is the scene's from then on."""
+    thread = {"messages": [{"role": "user", "content": "What is the moon made of?"}]}
+    body = {"assistant_id": scene.assistant, "thread": thread, **given}
+    answer = scene.http.post("/v1/threads/runs", json=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    scene.thread = answer.json()["thread_id"]
+    scene.runs = f"/v1/threads/{scene.thread}/runs"
+    run = str(answer.json()["id"])
+    until(lambda: scene.now(run) == "in_progress")
+    return run
 
 
 def finish(worker: Worker, store: str) -> None:
@@ -101,6 +115,34 @@ def test_a_run_is_woken_by_another_process(scene: Scene, opened: Open):
     run, store, files = waiting(scene)
     finish(Worker(other), store)
     assert found(scene, run) == files
+
+
+@pytest.mark.usefixtures("nobody_looks")
+@pytest.mark.parametrize("attached", ["with it", "later"])
+def test_a_run_waits_for_the_files_that_v1_gave_to_its_assistant(scene: Scene, attached: str):
+    file = upload(scene, "moon.txt", TEXT)
+    body = {"model": scene.model, "tools": [{"type": "retrieval"}]}
+    body |= {"file_ids": [file]} if attached == "with it" else {}
+    scene.assistant = scene.http.post("/v1/assistants", json=body, headers=V1).json()["id"]
+    path = f"/v1/assistants/{scene.assistant}"
+    if attached == "later":
+        assert scene.http.post(f"{path}/files", json={"file_id": file}, headers=V1).status_code == 200
+    run = with_thread(scene, {}, V1)
+    assert (scene.now(run), scene.asked) == ("in_progress", [])
+    (store,) = scene.get(path)["tool_resources"]["file_search"]["vector_store_ids"]
+    finish(Worker(scene.house), store)
+    assert found(scene, run) == [file]
+
+
+@pytest.mark.usefixtures("nobody_looks")
+def test_a_run_waits_for_the_files_of_stores_that_it_was_given_itself(scene: Scene):
+    file = upload(scene, "moon.txt", TEXT)
+    store = scene.post("/v1/vector_stores", {"file_ids": [file]})["id"]
+    resources = {"file_search": {"vector_store_ids": [store]}}
+    run = with_thread(scene, {"tools": [SEARCH], "tool_resources": resources}, {})
+    assert (scene.now(run), scene.asked) == ("in_progress", [])
+    finish(Worker(scene.house), store)
+    assert found(scene, run) == [file]
 
 
 def test_a_run_sees_by_itself_what_it_was_not_told(scene: Scene, monkeypatch: pytest.MonkeyPatch):

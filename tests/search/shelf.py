@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +39,7 @@ class Shelf:
         id: str,
         *texts: str,
         store: str = "vs_1",
-        vectors: list[list[float]] | None = None,
+        vectors: Sequence[list[float] | None] | None = None,
         status: str = "completed",
         model: str = MODEL,
         **attributes: Any,

@@ -49,6 +49,18 @@ def test_filters_and_limits_hold(client: OpenAI, store: Any) -> None:
     assert len(found(client.vector_stores.search(store.id, query="degrees", max_num_results=1))) == 1
 
 
+@pytest.mark.promise("v2.search.rewrite")
+def test_a_query_is_answered_as_it_was_asked(client: OpenAI, store: Any) -> None:
+    answers = [
+        client.vector_stores.search(
+            store.id, query="How is green tea brewed?", rewrite_query=rewrite
+        ).to_dict()
+        for rewrite in (True, False)
+    ]
+    assert answers[0] == answers[1]
+    assert answers[0]["search_query"] == ["How is green tea brewed?"]
+
+
 @pytest.mark.promise("v2.search.stores")
 def test_what_is_not_there_is_not_found(client: OpenAI, store: Any) -> None:
     with pytest.raises(NotFoundError):

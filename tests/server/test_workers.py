@@ -18,7 +18,7 @@ import pytest
 from tests.server.test_stop import KEY, SECONDS_TO_STOP, HalfSent, refuses_connections
 from tests.support import postgres
 from tests.support.child import Child, command
-from tests.support.proxy import in_front_of
+from tests.support.proxy import KINDS, in_front_of
 from tests.support.waiting import until
 from threadkeep.accepting import WAITS, Counts, Share
 from threadkeep.cli import main
@@ -229,7 +229,8 @@ def test_a_first_worker_that_cannot_start_ends_the_command(tmp_path, url):
 
 
 @pytest.mark.promise("server.many.no-sticky-sessions")
-def test_what_one_server_wrote_another_lists_at_once(tmp_path, url):
+@pytest.mark.parametrize("proxy", KINDS)
+def test_what_one_server_wrote_another_lists_at_once(tmp_path, url, proxy):
     """Three servers that start at once on an empty database, behind a proxy that takes turns."""
     folders = [tmp_path / name for name in ("one", "two", "three")]
     for folder in folders:
@@ -239,7 +240,7 @@ def test_what_one_server_wrote_another_lists_at_once(tmp_path, url):
         children = list(together.map(Child.__enter__, [Child(one, **settings) for one in folders]))
         for child in children:
             stack.push(child)
-        http = stack.enter_context(in_front_of([child.port for child in children], tmp_path))
+        http = stack.enter_context(in_front_of([child.port for child in children], tmp_path, proxy))
         http.headers.update(HEADERS)
         path = f"/v1/threads/{http.post('/v1/threads').json()['id']}/messages"
         seen: Counter[tuple[str, str]] = Counter()

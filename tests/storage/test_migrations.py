@@ -193,6 +193,21 @@ def test_a_ledger_of_before_learns_what_each_step_is_compatible_from(tmp_path, m
     assert [*rows] == [(one.version, one.compatible_from) for one in migrations()]
 
 
+@pytest.mark.promise("server.migrate.long")
+def test_a_server_starts_and_serves_reads_while_another_process_writes(tmp_path, monkeypatch, capsys):
+    """Where no migration and no key is missing, a start writes nothing that it would have to wait for."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["keys", "create"]) == 0
+    bearer = {"Authorization": f"Bearer {capsys.readouterr().out.strip()}"}
+    other = apsw.Connection(str(tmp_path / "data" / "threadkeep.db"))
+    other.execute("BEGIN IMMEDIATE")
+    with Child(tmp_path) as child, httpx.Client(base_url=child.address, headers=bearer) as http:
+        assert http.get("/v1/threads").json()["data"] == []
+        other.execute("COMMIT")
+        assert http.post("/v1/threads").status_code == 200
+    other.close()
+
+
 def test_every_migration_keeps_the_release_before_it_working():
     """Who cannot promise that splits it in two, for two releases."""
     assert [one.version for one in migrations() if one.compatible_from > max(1, one.version - 1)] == []

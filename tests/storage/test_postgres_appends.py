@@ -29,15 +29,22 @@ ROUNDS = 25
 EVERY = "SELECT position, id FROM messages WHERE thread_id = :thread_id ORDER BY position"
 
 
-def settings_in(directory: Path) -> Settings:
+def settings_in(directory: Path, *, prepared: bool = True) -> Settings:
     return Settings(
-        database_url=database_url("postgres", directory), files_url=f"file:///{directory / 'files'}"
+        database_url=database_url("postgres", directory),
+        database_prepared=prepared,
+        files_url=f"file:///{directory / 'files'}",
     )
 
 
 @pytest.fixture
-def settings(tmp_path) -> Settings:
-    return settings_in(tmp_path)
+def prepared() -> bool:
+    return True
+
+
+@pytest.fixture
+def settings(tmp_path, prepared) -> Settings:
+    return settings_in(tmp_path, prepared=prepared)
 
 
 @pytest.fixture
@@ -129,6 +136,7 @@ async def test_one_bad_item_fails_alone(context):
     assert [await stored(context, thread) for thread in (foreign, busy)] == [[], []]
 
 
+@pytest.mark.parametrize("prepared", [True, False])
 async def test_a_statement_that_one_item_spoils_is_taken_apart(context, monkeypatch, sent):
     thread = await new_thread(context)
     monkeypatch.setattr("threadkeep.storage.postgres.connection.held", lambda value: value)

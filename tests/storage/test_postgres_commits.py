@@ -5,13 +5,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
+import msgspec
 import pytest
 
 from tests.support.house import House
 from tests.support.postgres import Postgres, migrated, server
 from tests.support.waiting import until
 from threadkeep.errors import Unavailable
-from threadkeep.storage.database import Transaction, Work
+from threadkeep.storage.database import Question, Transaction, Work
 from threadkeep.storage.postgres import ATTEMPTS, PostgresDatabase, PostgresOptions
 
 pytestmark = pytest.mark.promise("postgres.commits")
@@ -76,6 +77,72 @@ async def test_a_write_that_never_gets_through_is_given_up(opened):
     with pytest.raises(Unavailable):
         await opened.write(work)
     assert (len(runs), await notes(opened)) == (ATTEMPTS, ["a", "b"])
+
+
+GIVES_WAY = """
+    CREATE FUNCTION gives_way() RETURNS boolean LANGUAGE plpgsql AS $$
+    BEGIN
+        IF nextval('met') <= {} THEN
+            RAISE serialization_failure USING MESSAGE = 'canceling statement due to conflict with recovery';
+        END IF;
+        RETURN true;
+    END $$
+"""
+ON_A_STANDBY = "SELECT text FROM notes WHERE text = 'a' AND gives_way()"
+ASKED = Question(
+    f"SELECT ({ON_A_STANDBY}) FROM unnest(CAST(:texts AS TEXT[])) WITH ORDINALITY AS asked (text, place) "
+    "ORDER BY place",
+    ("texts",),
+)
+
+
+async def on_a_standby(transaction: Transaction) -> str:
+    row = await transaction.one(ON_A_STANDBY, {})
+    assert row
+    return str(row[0])
+
+
+async def by_scan(database: PostgresDatabase) -> str:
+    return await database.scan(on_a_standby)
+
+
+async def by_read(database: PostgresDatabase) -> str:
+    async with database.read() as transaction:
+        return await on_a_standby(transaction)
+
+
+async def by_asking(database: PostgresDatabase) -> str:
+    one, other = await asyncio.gather(*(database.ask(ASKED, ("b",), on_a_standby) for _ in range(2)))
+    assert one == other
+    return one
+
+
+@pytest.fixture
+async def standby(name, options, prepared, times) -> AsyncIterator[PostgresDatabase]:
+    """A database that so many times takes back what a read looks at, as happens to a copy."""
+    await asyncio.to_thread(server().execute, "CREATE SEQUENCE met", name)
+    await asyncio.to_thread(server().execute, GIVES_WAY.format(times), name)
+    database = PostgresDatabase(msgspec.structs.replace(options, prepared=prepared))
+    yield database
+    await database.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("times", [2])
+@pytest.mark.parametrize("prepared", [True, False])
+@pytest.mark.parametrize("read", [by_scan, by_read, by_asking])
+async def test_a_read_that_a_standby_gives_up_is_tried_again(standby, read):
+    assert await read(standby) == "a"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("times", [100])
+@pytest.mark.parametrize("prepared", [True, False])
+@pytest.mark.parametrize("read", [by_scan, by_read, by_asking])
+async def test_a_read_that_never_gets_through_is_given_up(standby, read):
+    with pytest.raises(Unavailable) as given_up:
+        await read(standby)
+    assert given_up.value.reason == "busy"
 
 
 @pytest.mark.anyio

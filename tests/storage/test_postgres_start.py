@@ -2,12 +2,15 @@
 
 import threading
 
+import httpx
 import pytest
 
-from tests.support.child import Child
+from tests.storage.test_postgres_trouble import ReadOnly
+from tests.support.child import Child, command
 from tests.support.waiting import until
 from threadkeep import app
 from threadkeep.cli import main
+from threadkeep.storage.migrate import migrations
 
 pytestmark = pytest.mark.promise("postgres.start")
 NOWHERE = "postgresql://me:secret@127.0.0.1:1/here"
@@ -34,6 +37,26 @@ def test_a_url_that_cannot_be_read_is_told_without_the_password(tmp_path, monkey
     assert "ret" not in error.replace("refused", "")
 
 
+@pytest.mark.promise("postgres.encoding")
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+@pytest.mark.parametrize("prepared", ["true", "false"])
+def test_a_database_in_another_encoding_is_refused_in_one_sentence(
+    postgres, tmp_path, monkeypatch, capsys, encoding, prepared
+):
+    name = f"{encoding} {prepared}"
+    postgres.execute(
+        f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C'"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("THREADKEEP_DATABASE_PREPARED", prepared)
+    assert main(["serve", "--database", postgres.url(name)]) == 1
+    sentence = (
+        "threadkeep: The database that database_url names cannot be used (refused): "
+        f"its encoding is {encoding}, and must be UTF8.\n"
+    )
+    assert capsys.readouterr() == ("", sentence)
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_server_waits_for_a_database_that_comes_later(tmp_path, postgres, workers):
     url = postgres.of(tmp_path)
@@ -47,3 +70,61 @@ def test_a_server_waits_for_a_database_that_comes_later(tmp_path, postgres, work
     assert child.key
     child.stop()
     child.__exit__()
+
+
+def test_a_server_waits_for_a_connection_that_becomes_free(tmp_path, postgres):
+    postgres.execute("CREATE ROLE guest LOGIN IN ROLE postgres CONNECTION LIMIT 0")
+    url = postgres.of(tmp_path).replace("//postgres:@", "//guest:@")
+    child = Child(tmp_path, "--database", url)
+    later = threading.Thread(target=child.__enter__)
+    later.start()
+    until(lambda: (tmp_path / "log.txt").exists() and "too many connections" in child.log)
+    postgres.execute("ALTER ROLE guest CONNECTION LIMIT -1")
+    later.join()
+    assert child.key
+    child.stop()
+    child.__exit__()
+
+
+@pytest.mark.promise("postgres.start.read-only")
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_starts_and_serves_reads_while_its_database_takes_no_writes(
+    tmp_path, postgres, place, workers, fixed
+):
+    """As one that is started again in the middle of a failover."""
+    settings = {"THREADKEEP_DATABASE_URL": postgres.of(tmp_path)}
+    key = "sk-fixed"
+    if fixed:
+        settings["THREADKEEP_API_KEY"] = key
+    with Child(tmp_path, **settings) as before:
+        key = before.key or key
+        before.stop()
+    cause = ReadOnly(postgres, place)
+    with Child(tmp_path, "--workers", workers, **settings) as child:
+        bearer = {"Authorization": f"Bearer {key}"}
+        with httpx.Client(base_url=child.address, headers=bearer) as http:
+            assert http.get("/v1/threads").json()["data"] == []
+            assert http.post("/v1/threads").status_code == 503
+            assert http.get("/readyz").json()["reason"] == "read_only"
+            cause.end()
+            until(lambda: http.post("/v1/threads").status_code == 200)
+        assert "level=ERROR" not in child.log
+
+
+@pytest.mark.promise("postgres.start.read-only")
+def test_a_database_that_takes_no_writes_and_lacks_a_migration_is_told_in_one_sentence(
+    tmp_path, postgres, place
+):
+    url = postgres.of(tmp_path)
+    postgres.execute(f"DELETE FROM schema_migrations WHERE version = {len(migrations())}", place)
+    cause = ReadOnly(postgres, place)
+    for arguments in (["serve", "--port", "0"], ["migrate"], ["keys", "list"]):
+        done = command(tmp_path, *arguments, "--database", url)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.splitlines()[-1] == (
+            "threadkeep: The database that database_url names cannot be used (read only): "
+            "cannot execute CREATE TABLE in a read-only transaction."
+        )
+    cause.end()
+    assert command(tmp_path, "migrate", "--check", "--database", url).returncode == 1

@@ -13,6 +13,7 @@ from tests.support.house import House
 from tests.support.postgres import Postgres
 from tests.support.waiting import until
 from threadkeep.errors import Unavailable
+from threadkeep.storage.database import Row, Transaction
 from threadkeep.storage.health import said
 from threadkeep.storage.postgres import PostgresDatabase, PostgresOptions
 
@@ -78,7 +79,26 @@ class FullDisk:
         self.postgres.execute("DROP FUNCTION full_disk CASCADE", self.place)
 
 
-@pytest.mark.parametrize("trouble", [Down, ReadOnly, FullDisk])
+class DeadDisk:
+    """The files of two tables cannot be read any more."""
+
+    def __init__(self, postgres: Postgres, place: str) -> None:
+        paths = "SELECT pg_relation_filepath(oid) FROM pg_class WHERE relname IN ('messages', 'threads')"
+        self.files = [postgres.directory / "data" / path for (path,) in postgres.execute(paths, place)]
+        self._permit(0o000)
+        postgres.execute(  # an open file stays readable
+            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{place}'"
+        )
+
+    def end(self) -> None:
+        self._permit(0o600)
+
+    def _permit(self, mode: int) -> None:
+        for file in self.files:
+            file.chmod(mode)
+
+
+@pytest.mark.parametrize("trouble", [Down, ReadOnly, FullDisk, DeadDisk])
 def test_a_write_that_cannot_be_made_answers_503_in_the_callers_dialect(
     postgres, place, house, key, http, trouble
 ):
@@ -129,7 +149,14 @@ def why(http: httpx.Client) -> tuple[int, str, str]:
 def test_readyz_says_that_the_database_takes_no_writes(postgres, place, house, http):
     cause = ReadOnly(postgres, place)
     until(lambda: http.get("/v1/threads").status_code == 200)
-    assert why(http) == (503, "read_only", "the database takes no writes")
+    assert why(http) in [
+        (503, "read_only", "the database takes no writes"),
+        (
+            503,
+            "read_only",
+            "cannot execute UPDATE in a read-only transaction",
+        ),  # where something was to be done
+    ]
     cause.end()
     until(lambda: http.get("/readyz").status_code == 200)
 
@@ -143,6 +170,81 @@ def test_readyz_says_that_the_disk_is_full_until_something_could_be_written(post
     cause.end()
     assert http.post("/v1/threads").status_code == 200
     assert http.get("/readyz").status_code == 200
+
+
+def causes(caplog: pytest.LogCaptureFixture) -> list[str]:
+    messages = [record.getMessage() for record in caplog.records]
+    return [one for one in messages if one.startswith("event=database_unavailable")]
+
+
+@pytest.mark.promise("postgres.causes")
+@pytest.mark.parametrize(
+    ("trouble", "cause"),
+    [
+        (Down, "reason=unreachable problem="),
+        (FullDisk, "reason=full problem='disk_full'"),
+        (DeadDisk, "reason=failing problem='could not open file: Permission denied'"),
+    ],
+)
+def test_the_log_says_why_requests_are_refused_once_a_second(
+    postgres, place, house, http, caplog, monkeypatch, trouble, cause
+):
+    monkeypatch.setattr("threadkeep.storage.health.SECONDS_BETWEEN_LINES", 3600.0)
+    thread = http.post("/v1/threads").json()["id"]
+    began = trouble(postgres, place)
+    try:
+        until(lambda: http.post("/v1/threads").status_code == 503 and cause in "".join(causes(caplog)))
+        for _ in range(3):
+            assert http.post(f"/v1/threads/{thread}/messages", json=MESSAGE).status_code == 503
+    finally:
+        began.end()
+    assert len([line for line in causes(caplog) if cause in line]) == 1
+    until(lambda: http.post("/v1/threads").status_code == 200)
+
+
+@pytest.mark.promise("postgres.causes")
+@pytest.mark.anyio
+async def test_the_log_says_that_there_are_too_many_clients(postgres, place, caplog):
+    await asyncio.to_thread(postgres.execute, "CREATE ROLE few LOGIN CONNECTION LIMIT 1")
+    database = PostgresDatabase(PostgresOptions(postgres.url(place).replace("//postgres:", "//few:"), 2))
+    async with database.read():
+        with pytest.raises(Unavailable):
+            await database.check()
+    await database.close()
+    assert causes(caplog) == [
+        "event=database_unavailable reason=busy problem='too many connections for role'"
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_statement_that_could_not_be_prepared_can_be_later(postgres, place):
+    """Its name stays with the server where only what asyncpg asks about its types fails."""
+
+    async def execute(*statements: str) -> None:
+        for one in statements:
+            await asyncio.to_thread(postgres.execute, one, place)
+
+    async def mood(transaction: Transaction) -> Row | None:
+        return await transaction.one("SELECT CAST('glad' AS mood)", {})
+
+    await execute("CREATE ROLE plain LOGIN", "CREATE TYPE mood AS ENUM ('glad')")
+    await execute("REVOKE SELECT ON pg_type FROM PUBLIC")
+    database = PostgresDatabase(PostgresOptions(postgres.url(place).replace("//postgres:", "//plain:"), 1))
+    with pytest.raises(Unavailable, match="permission denied"):
+        await database.scan(mood)
+    await execute("GRANT SELECT ON pg_type TO PUBLIC")
+    assert await database.scan(mood) == ("glad",)
+    await database.close()
+
+
+@pytest.mark.parametrize("trouble", [Down, DeadDisk])
+def test_a_read_that_cannot_be_made_answers_503(postgres, place, house, http, trouble):
+    thread = http.post("/v1/threads", json={"messages": [MESSAGE]}).json()["id"]
+    cause = trouble(postgres, place)
+    for path in (f"/v1/threads/{thread}/messages", f"/v1/threads/{thread}", "/v1/threads"):
+        assert http.get(path).json() == OVER
+    cause.end()
+    until(lambda: http.get(f"/v1/threads/{thread}/messages").status_code == 200)
 
 
 LATER = "INSERT INTO schema_migrations VALUES (9999, 'of_tomorrow', 9999)"
@@ -208,14 +310,14 @@ class Blocked:
         self.house.call(self.other.close)
 
 
-def test_a_pool_without_a_free_connection_answers_503(house, http, monkeypatch):
+def test_a_pool_without_a_free_connection_answers_503(postgres, place, house, http, monkeypatch):
     messages = f"/v1/threads/{http.post('/v1/threads').json()['id']}/messages"
     cause = Blocked(house)
-    pool = house.context.database._pool
+    blocked = f"SELECT 1 FROM pg_stat_activity WHERE datname = '{place}' AND wait_event_type = 'Lock'"
     with ThreadPoolExecutor(CONNECTIONS) as threads:
         of_run = f"{messages}?run_id=run_1"  # which is read by itself, so that each takes a connection
         waiting = [threads.submit(http.get, of_run, timeout=30) for _ in range(CONNECTIONS)]
-        until(pool._places.locked)
+        until(lambda: len(postgres.execute(blocked)) == CONNECTIONS)
         monkeypatch.setattr("threadkeep.storage.postgres.connection.SECONDS_FOR_A_CONNECTION", 0.02)
         for refused in (http.get("/v1/threads"), http.post("/v1/threads"), http.post(messages, json=MESSAGE)):
             assert (refused.status_code, refused.headers["retry-after"], refused.json()) == (503, "1", OVER)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import threading
+from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 
@@ -25,9 +26,18 @@ class BlackHole:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.append(writer)
+        first = await self._let_in(reader, writer)
+        if first is None:
+            writer.close()
+            return
         inner_reader, inner_writer = await asyncio.open_unix_connection(self._socket)
         self._writers.append(inner_writer)
+        inner_writer.write(first)
         await asyncio.gather(self._carry(reader, inner_writer), self._carry(inner_reader, writer))
+
+    async def _let_in(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
+        """What was read of a connection that may pass."""
+        return b""
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -42,7 +52,7 @@ class BlackHole:
         """Let nothing through in either direction, or all again."""
         self._passes = not everything
 
-    def __enter__(self) -> "BlackHole":
+    def __enter__(self) -> Self:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._serve(), self._loop).result(10)
         host, port = self._server.sockets[0].getsockname()

@@ -4,7 +4,7 @@ import re
 import time
 from typing import Any
 
-ID = re.compile(r"\b(thread_|msg_|file-|asst_|run_|step_|vs_|vsfb_)[0-9A-Za-z]{24}\b")
+ID = re.compile(r"\b(?:(thread_|msg_|file-|asst_|run_|step_|vs_)[0-9A-Za-z]{24}|(vsfb_)[0-9a-f]{32})\b")
 NOW = 60
 """Seconds around the present that count as now."""
 
@@ -20,7 +20,7 @@ def masked(value: Any) -> Any:
         return {key: "now" if recent(key, item) else masked(item) for key, item in value.items()}
     if isinstance(value, list):
         return [masked(item) for item in value]
-    return ID.sub(r"\1*", value) if isinstance(value, str) else value
+    return ID.sub(r"\1\2*", value) if isinstance(value, str) else value
 
 
 def recent(key: str, value: Any) -> bool:

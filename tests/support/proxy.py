@@ -39,8 +39,15 @@ listen threadkeep
 """
 
 
+PLACES = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
+INSTALLED = {name: program for name in ("nginx", "haproxy") if (program := shutil.which(name, path=PLACES))}
+IN_TURN = "no-proxy-but-a-client-that-takes-turns"
+KINDS = (IN_TURN, *INSTALLED)
+"""What can stand in front of servers here. Tests are run with each, and their names say which it was."""
+
+
 class InTurn(httpx.BaseTransport):
-    """What a proxy does, where none is installed."""
+    """What a proxy does, on the client's side: also where none is installed."""
 
     def __init__(self, ports: Sequence[int]) -> None:
         self._ports = itertools.cycle(ports)
@@ -55,25 +62,16 @@ class InTurn(httpx.BaseTransport):
 
 
 @contextmanager
-def in_front_of(ports: Sequence[int], directory: Path) -> Iterator[httpx.Client]:
-    """A client of a reverse proxy in front of the servers on these ports of loopback."""
+def in_front_of(ports: Sequence[int], directory: Path, kind: str) -> Iterator[httpx.Client]:
+    """A client of one of `KINDS`, in front of the servers on these ports of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    configuration = directory / "proxy.conf"
-    if program := shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"):
-        servers = " ".join(f"server 127.0.0.1:{one};" for one in ports)
-        configuration.write_text(NGINX.format(directory=directory, servers=servers, port=port))
-        command = [program, "-p", str(directory), "-c", str(configuration)]
-    elif program := shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"):
-        servers = "\n    ".join(f"server s{one} 127.0.0.1:{one}" for one in ports)
-        configuration.write_text(HAPROXY.format(servers=servers, port=port))
-        command = [program, "-db", "-f", str(configuration)]
-    else:
+    if kind == IN_TURN:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", transport=InTurn(ports)) as client:
             yield client
         return
     with (directory / "proxy.log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
+        process = subprocess.Popen(command_of(kind, ports, directory, port), stdout=log, stderr=log)
     try:
         until(lambda: answers(port))
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", verify=False) as client:
@@ -81,6 +79,18 @@ def in_front_of(ports: Sequence[int], directory: Path) -> Iterator[httpx.Client]
     finally:
         process.kill()
         process.wait()
+
+
+def command_of(kind: str, ports: Sequence[int], directory: Path, port: int) -> list[str]:
+    """How to start a proxy on `port`, whose configuration is put into a directory."""
+    configuration = directory / "proxy.conf"
+    if kind == "nginx":
+        servers = " ".join(f"server 127.0.0.1:{one};" for one in ports)
+        configuration.write_text(NGINX.format(directory=directory, servers=servers, port=port))
+        return [INSTALLED[kind], "-p", str(directory), "-c", str(configuration)]
+    servers = "\n    ".join(f"server s{one} 127.0.0.1:{one}" for one in ports)
+    configuration.write_text(HAPROXY.format(servers=servers, port=port))
+    return [INSTALLED[kind], "-db", "-f", str(configuration)]
 
 
 def answers(port: int) -> bool:

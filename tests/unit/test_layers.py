@@ -73,7 +73,7 @@ BOUND = {
     "asyncpg": {
         "storage/postgres/__init__.py",
         "storage/postgres/connection.py",
-        "storage/postgres/listener.py",
+        "storage/postgres/hosts.py",
     },
     "uvicorn": {"serving.py", "http/cork.py"},
     "python_multipart": {"http/multipart.py"},
@@ -86,7 +86,7 @@ BOUND = {
     "lxml": {"ingestion/markup.py", "ingestion/office.py"},
     "olefile": {"ingestion/word97.py"},
     "pypdf": {"ingestion/pdf.py"},
-    "charset_normalizer": {"ingestion/plain.py"},
+    "charset_normalizer": {"ingestion/legacy.py"},
 }
 """Libraries that one room alone knows."""
 

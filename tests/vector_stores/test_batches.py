@@ -70,6 +70,24 @@ def test_each_file_of_a_batch_may_have_its_own_attributes_and_chunking(
 
 
 @pytest.mark.promise("vector-stores.batches.files")
+def test_what_is_given_for_all_is_passed_over_where_each_file_has_its_own(
+    client: OpenAI, new_files: Any
+) -> None:
+    one, two = new_files(2)
+    store = client.vector_stores.create().id
+    for_all: Any = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 51}}
+    client.vector_stores.file_batches.create(
+        store,
+        files=[{"file_id": one, "attributes": {"a": 1}}, {"file_id": two}],
+        attributes={"b": 2},
+        chunking_strategy=for_all,
+    )
+    files = client.vector_stores.files.list(store, order="asc")
+    assert [(file.id, file.attributes) for file in files] == [(one, {"a": 1}), (two, {})]
+    assert {masked(file)["chunking_strategy"]["static"]["max_chunk_size_tokens"] for file in files} == {800}
+
+
+@pytest.mark.promise("vector-stores.batches.files")
 def test_file_ids_share_attributes_and_chunking(client: OpenAI, new_files: Any) -> None:
     files = new_files(2)
     store = client.vector_stores.create().id
@@ -87,11 +105,6 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"files": []}, "files", "empty_array"),
     ({"file_ids": ["file-x"] * 2001}, "file_ids", "array_above_max_length"),
     ({"file_ids": ["file-x"], "files": [{"file_id": "file-x"}]}, "file_ids", "mutually_exclusive_parameters"),
-    (
-        {"files": [{"file_id": "file-x"}], "attributes": {"a": 1}},
-        "attributes",
-        "mutually_exclusive_parameters",
-    ),
     ({"files": [{}]}, "files[0].file_id", "missing_required_parameter"),
     (
         {

@@ -1,6 +1,7 @@
 """Vector stores that were not used for longer than they are kept. Reference: protocol section 10."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,9 +15,10 @@ from tests.support.plain import plain
 from tests.support.waiting import until
 from tests.vector_stores.conftest import Worker
 from threadkeep.errors import VectorStoreExpired
-from threadkeep.search import base as search
 from threadkeep.storage.database import Transaction
 from threadkeep.vector_stores import actions
+from threadkeep.vector_stores import store as rows
+from threadkeep.vector_stores.model import VectorStore
 
 A_DAY = 24 * 3600
 NOW = 1_800_000_000
@@ -69,6 +71,25 @@ def test_a_store_expires_after_days_without_use_and_each_use_puts_it_off(
     assert [one.status for one in client.vector_stores.list()] == ["expired"]
 
 
+@pytest.mark.promise("vector-stores.expiry")
+def test_what_became_of_a_store_keeps_no_other_from_being_used(
+    client: OpenAI, house: House, clock: SetClock
+) -> None:
+    gone, late, there = (expiring(client, [], days) for days in (1, 1, 2))
+    project = house.call(lambda: project_of(house, there))
+    found = [house.call(partial(read, house, project, id)) for id in (gone, late, there)]
+    client.vector_stores.delete(gone)
+    clock.advance(A_DAY)
+    house.call(lambda: actions.touch(house.context, found))
+    assert client.vector_stores.retrieve(there).last_active_at == clock.now
+    assert client.vector_stores.retrieve(late).status == "expired"
+
+
+async def read(house: House, project_id: str, id: str) -> VectorStore:
+    async with house.context.database.read() as transaction:
+        return await rows.get(transaction, project_id, id, house.context.now())
+
+
 async def project_of(house: House, store_id: str) -> str:
     async with house.context.database.read() as transaction:
         row = await transaction.one("SELECT project_id FROM vector_stores WHERE id = :id", {"id": store_id})
@@ -111,6 +132,22 @@ def test_what_an_expired_store_held_goes_and_its_files_stay_listed(
     assert listed == {**dict.fromkeys(files, "cancelled"), done.file_id: "completed"}
 
 
+@pytest.mark.promise("vector-stores.batches.cancel")
+def test_a_batch_that_its_stores_expiry_keeps_from_its_end_is_cancelled(
+    client: OpenAI, worker: Worker, clock: SetClock, new_files: Any
+) -> None:
+    store = expiring(client, [])
+    done, kept = new_files(2)
+    over = client.vector_stores.file_batches.create(store, file_ids=[done]).id
+    worker.finish(store)
+    batch = client.vector_stores.file_batches.create(store, file_ids=[kept]).id
+    clock.advance(2 * A_DAY)
+    until(lambda: client.vector_stores.retrieve(store).file_counts.in_progress == 0)
+    found = [client.vector_stores.file_batches.retrieve(id, vector_store_id=store) for id in (over, batch)]
+    assert [one.status for one in found] == ["completed", "cancelled"]
+    assert (found[1].file_counts.cancelled, found[1].file_counts.total) == (1, 1)
+
+
 @pytest.mark.promise("vector-stores.deleted.swept")
 def test_nothing_is_left_of_a_deleted_store(client: OpenAI, worker: Worker, new_files: Any) -> None:
     files = new_files(3)
@@ -128,7 +165,9 @@ def texts_of(worker: Worker, store_id: str, file_id: str) -> list[str]:
     """The chunks of a file, whatever became of its store."""
 
     async def work(transaction: Transaction) -> list[str]:
-        return await search.contents(transaction, store_id, file_id)
+        sql = "SELECT text FROM chunks WHERE store_id = :store_id AND file_id = :file_id"
+        rows = await transaction.all(sql, {"store_id": store_id, "file_id": file_id})
+        return [row[0] for row in rows]
 
     found: list[str] = worker.write(work)
     return found

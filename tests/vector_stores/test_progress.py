@@ -68,6 +68,44 @@ def test_a_file_that_was_given_back_is_due_at_once(client: OpenAI, worker: Worke
     assert len(worker.due(store)) == 1
 
 
+@pytest.mark.promise("vector-stores.work.claims")
+def test_tries_are_those_that_came_to_no_end_since_the_file_was_put_in(
+    client: OpenAI, worker: Worker, new_files: Any
+) -> None:
+    [file] = new_files(1)
+    store = client.vector_stores.create(file_ids=[file]).id
+    [key] = worker.due(store)
+
+    def tries(leave: Any) -> int:
+        taken = worker.claim(key)
+        assert taken is not None
+        worker.write(lambda transaction: leave(transaction, taken.claim))
+        return taken.tries
+
+    async def release(transaction: Transaction, claim: Claim) -> None:
+        await progress.release(transaction, claim, worker.now)
+
+    async def put_off(transaction: Transaction, claim: Claim) -> None:
+        await progress.put_off(transaction, claim, worker.now, worker.now)
+
+    async def die(transaction: Transaction, claim: Claim) -> None:
+        await progress.renew(transaction, [claim], worker.now)
+
+    assert [tries(leave) for leave in (release, put_off, die, release, die, put_off)] == [1, 1, 1, 2, 2, 3]
+    worker.finish(store)
+    client.vector_stores.files.create(
+        store,
+        file_id=file,
+        chunking_strategy={
+            "type": "static",
+            "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0},
+        },
+    )
+    taken = worker.claim(key)
+    assert taken is not None
+    assert (taken.tries, taken.put_off_since) == (1, None)
+
+
 @pytest.mark.promise("vector-stores.delete")
 def test_a_file_of_a_deleted_store_is_nobodys_work(client: OpenAI, worker: Worker, new_files: Any) -> None:
     store = client.vector_stores.create(file_ids=new_files(2)).id

@@ -43,6 +43,11 @@ PER_IMAGE, PER_SMALL_IMAGE = 1105, 85
 """Tokens of an image, whatever it shows: the most that OpenAI's models took for one of a usual size, and
 what they took for one of low detail."""
 
+BETWEEN = "\n\n"
+"""Between two passages that a search has found."""
+NOTHING = "Nothing was found."
+NO_ROOM = "Something was found, but there is no more room for it. Answer with what you have."
+
 
 def gone(file_id: str) -> Chat:
     """What stands in place of an image that cannot be shown."""
@@ -176,15 +181,17 @@ def answered(
     call: FunctionToolCall | FileSearchCall, results: Iterator[Sequence[tuple[Place, Source]]]
 ) -> Chat:
     """`results` are those of the searches that are still to be answered."""
-    output = passages(next(results)) if isinstance(call, FileSearchCall) else call.function.output
+    if isinstance(call, FileSearchCall):
+        found = BETWEEN.join(passage(place, source) for place, source in next(results))
+        output: str | None = found or (NO_ROOM if call.no_room else NOTHING)
+    else:
+        output = call.function.output
     return {"role": "tool", "tool_call_id": call.id, "content": output or ""}
 
 
-def passages(found: Sequence[tuple[Place, Source]]) -> str:
-    """What a search tells the model."""
-    if not found:
-        return "Nothing was found."
-    return "\n\n".join(f"{marker(place, source.label)}\n{source.text}" for place, source in found)
+def passage(place: Place, source: Source) -> str:
+    """What a search tells the model of one result."""
+    return f"{marker(place, source.label)}\n{source.text}"
 
 
 # ---------------------------------------------------------------- what goes beside the messages

@@ -27,6 +27,7 @@ from threadkeep.engine.turn import (
     FILTERED,
     Closing,
     Ending,
+    Results,
     Searchable,
     Turn,
     ended,
@@ -73,8 +74,6 @@ class Course:
         self._patiently = Patience(self._interrupts, f"event=run_put_off run={claim.run_id}")
         self._record = Record(context, claim, self._patiently, changed, worked)
         self._turn: Turn | None = None
-        self._context_tokens = 0
-        """What the model can read."""
         self._ending = False
         """Whether its outcome is settled, or its time over, so that nobody needs to look at the clock."""
         self._told_of_cancelling = False
@@ -215,9 +214,9 @@ class Course:
         """Whether another is to follow."""
         try:
             with self._interrupts.allowed():
-                turn, reason = await self._hear()
+                turn, asked, reason = await self._hear()
                 if reason not in CUT_SHORT and turn.searches():
-                    await self._search(turn)
+                    await self._search(turn, asked)
         except prompt.TooLong as problem:
             if problem.reason is None:
                 raise ModelFailure("invalid_prompt", problem.message) from None
@@ -236,15 +235,14 @@ class Course:
             await self._end("completed", COMPLETED, completed_at=self._context.now())
         return False
 
-    async def _hear(self) -> tuple[Turn, str]:
-        """Ask the model, and listen to the end."""
+    async def _hear(self) -> tuple[Turn, prompt.Prompt, str]:
+        """Ask the model, and listen to the end. What it said to what, and why it stopped."""
         worked, context = self._record.worked, self._context
         find = partial(context.providers.target, self._run.model, worked.job.virtual_key)
         target = await self._patiently(find)
         asked = await self._patiently(partial(prompt.build, context, worked, self._record.steps, target))
         tell = self._watch.tell if self._watch else None
         turn = self._turn = Turn(self._run, context.new_id, context.now, tell, self._searchable())
-        self._context_tokens = target.context_tokens
         answer = cast("AsyncGenerator[list[Piece], None]", target.provider.stream(asked.request))
         reason: str | None = None
         async with aclosing(answer):
@@ -267,7 +265,7 @@ class Course:
             raise ModelFailure("server_error", "The model's answer broke off before its end.")
         if not turn.has_spoken:
             turn.say_nothing()
-        return turn, reason
+        return turn, asked, reason
 
     async def _keep_message(self, turn: Turn) -> None:
         """Write down what the model said before it calls functions."""
@@ -282,23 +280,28 @@ class Course:
             return None
         return Searchable(name, searching.ranking_options(tool), sources_of(self._record.steps))
 
-    async def _search(self, turn: Turn) -> None:
-        """Carry out the searches that the model asks for. Raises `ModelFailure` where they never end."""
+    async def _search(self, turn: Turn, asked: prompt.Prompt) -> None:
+        """Carry out the searches that the model asks for. Raises `ModelFailure` where they never end, and
+        `TooLong`."""
         tool, worked = searching.tool_of(self._run), self._record.worked
         assert tool is not None
         if searching.is_exhausted(self._record.steps):
             raise ModelFailure(
                 "server_error", "The model searched the files again and again, without an answer."
             )
-        room = await searching.room_for_results(self._record.steps, self._context_tokens)
-        found = {}
-        for id, arguments in turn.searches().items():
+        steps = [*self._record.steps, *turn.closed(COMPLETED).steps]
+        measure = partial(prompt.room_for_results, self._context, worked, steps, asked)
+        room = await self._patiently(measure)
+        found: dict[str, Results] = {}
+        asked_for = turn.searches()
+        for id, arguments in asked_for.items():
             query = searching.query_of(self._run, tool, arguments)
             hits = []
             if query is not None:
                 hits = await self._patiently(partial(searching.find, self._context, worked, query))
-            hits, room = await searching.that_fit(hits, room)
-            found[id] = [searching.result_of(hit) for hit in hits]
+            share = room // (len(asked_for) - len(found))
+            found[id], left = await searching.that_fit(hits, share)
+            room -= share - left
         turn.answer(found)
 
     async def _keep_calls(self, turn: Turn) -> None:

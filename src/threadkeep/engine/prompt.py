@@ -43,12 +43,19 @@ ANSWER = 4096
 """Tokens of the context that are kept for an answer whose length nobody limited."""
 
 
+SPARE = 16
+"""One in so many tokens stays free beside what searches find, for what is said and called after them."""
+
+
 class Prompt(Struct, frozen=True):
     """A turn to be asked for. `prompt_tokens` is by our own count, and more than that where it was plain
     without counting that everything fits."""
 
     request: ChatRequest
     prompt_tokens: int
+    target: Target
+    last: Chat | None
+    """The message of the thread that is never left out."""
 
 
 class TooLong(Exception):
@@ -72,29 +79,59 @@ async def build(context: Context, worked: Worked, steps: list[RunStep], target: 
     """
     run = worked.run
     room = room_for(run, steps, target)
-    own = await own_messages(context, worked, steps)
-    told: list[Chat] = [{"role": "system", "content": run.instructions}] if run.instructions else []
-    search = searching.name_of(run)
-    said = done(steps, own, search)
-    tools, format = functions(run), answer_format(run)
-    if search and not searching.is_exhausted(steps):
-        tools.append(searching.offered(search))
-    fixed = [weight(chat) for chat in (*told, *said)] + [weight_of_rest(tools, format)]
-    history, tokens = await newest(context, worked, fixed, room)
+    frame = await framed(context, worked, steps)
+    history, tokens = await newest(context, worked, frame.weights, room)
+    last = history[last_of_user(history) or 0] if history else None
     history = await with_images(context, worked.project_id, history)
     request = ChatRequest(
         model=target.model,
-        messages=[*told, *reversed(history), *said],
-        tools=tools,
-        tool_choice=choice(run, steps, search) if tools else None,
-        parallel_tool_calls=False if tools and not run.parallel_tool_calls else None,
-        response_format=format,
+        messages=[*frame.told, *reversed(history), *frame.said],
+        tools=frame.tools,
+        tool_choice=choice(run, steps, searching.name_of(run)) if frame.tools else None,
+        parallel_tool_calls=False if frame.tools and not run.parallel_tool_calls else None,
+        response_format=frame.format,
         temperature=other_than(run.temperature, 1.0),
         top_p=other_than(run.top_p, 1.0),
         reasoning_effort=run.reasoning_effort,
         max_completion_tokens=room.answer,
     )
-    return Prompt(request, tokens)
+    return Prompt(request, tokens, target, last)
+
+
+class Frame(Struct, frozen=True):
+    """What a turn has besides the thread. Nothing of it is ever left out."""
+
+    told: list[Chat]
+    said: list[Chat]
+    tools: list[Chat]
+    format: Chat | None
+
+    @property
+    def weights(self) -> list[Weight]:
+        return [weight(chat) for chat in (*self.told, *self.said)] + [weight_of_rest(self.tools, self.format)]
+
+
+async def framed(context: Context, worked: Worked, steps: Sequence[RunStep]) -> Frame:
+    """Likewise, after these steps."""
+    run = worked.run
+    told: list[Chat] = [{"role": "system", "content": run.instructions}] if run.instructions else []
+    search = searching.name_of(run)
+    said = done(steps, await own_messages(context, worked, steps), search)
+    tools = functions(run)
+    if search and not searching.is_exhausted(steps):
+        tools.append(searching.offered(search))
+    return Frame(told, said, tools, answer_format(run))
+
+
+async def room_for_results(context: Context, worked: Worked, steps: Sequence[RunStep], asked: Prompt) -> int:
+    """The tokens that the searches of a turn may find, so that the next one has room for all that is always
+    sent. `steps` include the turn's own, in which nothing is found yet. Raises `TooLong`."""
+    room = room_for(worked.run, steps, asked.target).prompt
+    always = (await framed(context, worked, steps)).weights
+    if asked.last:
+        always.append(weight(asked.last))
+    free = room - room // SPARE - sum(await counted(always))
+    return max(0, min(searching.most_for(worked.run)[1], free))
 
 
 # ---------------------------------------------------------------- room

@@ -14,10 +14,12 @@ from msgspec import Struct
 from threadkeep.assistants import store as assistants
 from threadkeep.assistants.model import FileSearchTool, FunctionTool
 from threadkeep.context import Context
-from threadkeep.engine.citations import label_of, searches
+from threadkeep.engine.chat import BETWEEN, passage
+from threadkeep.engine.citations import label_of, source_of
 from threadkeep.engine.leases import set_within
-from threadkeep.engine.tokens import count
-from threadkeep.errors import NotFound, VectorStoreExpired
+from threadkeep.engine.tokens import beginning, count
+from threadkeep.engine.turn import Results
+from threadkeep.errors import NotFound
 from threadkeep.providers.base import ModelFailure
 from threadkeep.runs.claims import Worked
 from threadkeep.runs.model import FileSearchCall, Run, RunStep, ToolCallsDetails
@@ -34,11 +36,14 @@ FIRST_LOOK, LONGEST_LOOK = 0.05, 1.0
 """Seconds between two looks at them, for a wake-up may be lost."""
 MOST_SEARCHES = 10
 """Turns of one run in which its model may search; after them it has to answer."""
-RESULTS, FEW_RESULTS = 20, 5
 MOST_QUERIES, LONGEST_QUERY = 5, 4096
 """Texts that are searched for in one call, and characters of each."""
-TOKENS = 16_000
-"""Tokens that one turn's results have at most; all of a run's have half of what the model can read."""
+AROUND = 50
+"""Tokens that a passage's marker may have: those of the texts are counted without them."""
+LEAST = 50
+"""Tokens of a passage that is cut off: fewer would say nothing."""
+JOINT = 4
+"""Tokens that a passage and what is around it may have together beyond those of each."""
 
 
 def tool_of(run: Run) -> FileSearchTool | None:
@@ -78,10 +83,15 @@ def query_of(run: Run, tool: FileSearchTool, arguments: str) -> Query | None:
     texts = list(dict.fromkeys(text.strip()[:LONGEST_QUERY] for text in texts_in(arguments)))
     texts = [text for text in texts if text][:MOST_QUERIES]
     given = tool.file_search.max_num_results
-    usual = FEW_RESULTS if run.model.startswith("gpt-3.5") else RESULTS
-    limit = usual if given is msgspec.UNSET else given
+    limit = most_for(run)[0] if given is msgspec.UNSET else given
     threshold = tool.file_search.ranking_options.score_threshold
     return Query(texts=texts, limit=limit, threshold=threshold) if texts else None
+
+
+def most_for(run: Run) -> tuple[int, int]:
+    """The results of one search where the tool does not say, and the tokens of one turn's."""
+    results, tokens = (5, 4_000) if run.model.startswith("gpt-3.5") else (20, 16_000)
+    return results, tokens + results * AROUND
 
 
 def texts_in(arguments: str) -> Iterator[str]:
@@ -98,16 +108,14 @@ def texts_in(arguments: str) -> Iterator[str]:
 
 
 class Stores(Struct, frozen=True):
-    """What a run may search: each store once, and which of them are its thread's."""
+    """What a run may search: each store once, and the ids of those whose files it waits for."""
 
     all: list[VectorStore]
-    of_thread: list[str]
+    awaited: list[str]
 
     @property
     def are_ready(self) -> bool:
-        """Whether the thread's files are searchable. Those of an assistant may be many, and come and go at
-        any time: nobody waits for them."""
-        return all(one.status != "in_progress" for one in self.all if one.id in self.of_thread)
+        return all(one.status != "in_progress" for one in self.all if one.id in self.awaited)
 
 
 async def stores_of(context: Context, worked: Worked) -> Stores:
@@ -116,29 +124,31 @@ async def stores_of(context: Context, worked: Worked) -> Stores:
     run, project_id, now = worked.run, worked.project_id, context.now()
     async with context.database.read() as transaction:
         thread = await threads.get(transaction, project_id, run.thread_id)
-        ids = [*run.tool_resources.store_ids(), *await ids_of_assistant(transaction, worked)]
-        of_thread = thread.tool_resources.store_ids()
-        ids += of_thread
-        found = [await there(transaction, project_id, id, now) for id in dict.fromkeys(ids)]
+        of_assistant, are_awaited = await stores_of_assistant(transaction, worked)
+        of_run, of_thread = run.tool_resources.store_ids(), thread.tool_resources.store_ids()
+        ids = dict.fromkeys([*of_run, *of_assistant, *of_thread])
+        found = [await there(transaction, project_id, id, now) for id in ids]
     stores = [one for one in found if one is not None]
     for one in stores:
         if one.status == "expired":
-            raise expired(one.id)
-    return Stores(stores, of_thread)
+            raise ModelFailure(
+                "server_error", f"The vector store '{one.id}' has expired, and can no longer be searched."
+            )
+    return Stores(stores, [*of_run, *of_thread, *(of_assistant if are_awaited else ())])
 
 
-def expired(id: str) -> ModelFailure:
-    return ModelFailure(
-        "server_error", f"The vector store '{id}' has expired, and can no longer be searched."
-    )
+async def stores_of_assistant(transaction: Transaction, worked: Worked) -> tuple[list[str], bool]:
+    """The ids of an assistant's stores, and whether a run waits for their files.
 
-
-async def ids_of_assistant(transaction: Transaction, worked: Worked) -> list[str]:
+    These may be many, and come and go at any time: v2 leaves it to its clients to look at the store before
+    they start a run. Those of v1 that attach files to an assistant have nothing to look at.
+    """
     try:
         assistant = await assistants.get(transaction, worked.project_id, worked.run.assistant_id)
     except NotFound:  # a run outlives its assistant
-        return []
-    return assistant.tool_resources.store_ids()
+        return [], False
+    ids = assistant.tool_resources.store_ids()
+    return ids, bool(ids and await assistants.listed(transaction, assistant.id))
 
 
 async def there(transaction: Transaction, project_id: str, id: str, now: int) -> VectorStore | None:
@@ -149,7 +159,8 @@ async def there(transaction: Transaction, project_id: str, id: str, now: int) ->
 
 
 async def ready(context: Context, worked: Worked) -> None:
-    """Wait until the thread's files are searchable, for a while. Raises what `stores_of` raises.
+    """Wait for a while until files are searchable. From then on all stores are in use, whether the model
+    searches them or not. Raises what `stores_of` raises.
 
     A run that another process takes up waits no longer than it would have.
     """
@@ -158,15 +169,16 @@ async def ready(context: Context, worked: Worked) -> None:
     woken, pause = asyncio.Event(), FIRST_LOOK
     stop_listening = context.database.listen(store.READY, woken.set)
     try:
-        while not (await stores_of(context, worked)).are_ready:
+        while not (stores := await stores_of(context, worked)).are_ready:
             left = end - context.clock()
             if left <= 0:
-                return
+                break
             await set_within(woken, min(pause, left))
             woken.clear()
             pause = min(2 * pause, LONGEST_LOOK)
     finally:
         stop_listening()
+    await actions.touch(context, stores.all)
 
 
 # ---------------------------------------------------------------- searching
@@ -174,35 +186,44 @@ async def ready(context: Context, worked: Worked) -> None:
 
 async def find(context: Context, worked: Worked, query: Query) -> list[Hit]:
     """What is found in all stores together, which are in use by that. Raises what `stores_of` raises."""
-    ids = [one.id for one in (await stores_of(context, worked)).all]
-    if not ids:
-        return []
-    try:
-        await actions.use(context, worked.project_id, ids)
-    except NotFound:  # one was deleted meanwhile, and finds nothing
-        pass
-    except VectorStoreExpired as problem:
-        raise expired(problem.id) from None
-    return await search.answer(context, ids, query)
+    stores = (await stores_of(context, worked)).all
+    await actions.touch(context, stores)
+    return await search.answer(context, [one.id for one in stores], query) if stores else []
 
 
-async def room_for_results(steps: Sequence[RunStep], context_tokens: int) -> int:
-    """The tokens that results of the next turn may have."""
-    texts = [source.text for _, found in searches(steps) for _, source in found]
-    taken = sum(await asyncio.to_thread(count, texts)) if texts else 0
-    return max(0, min(TOKENS, context_tokens // 2 - taken))
+async def that_fit(hits: Sequence[Hit], room: int) -> tuple[Results, int]:
+    """The results that there is room for, and the tokens that are left of it."""
+    if not hits:
+        return [], room
+    kept, room = await asyncio.to_thread(fitting, hits, room)
+    return [result_of(hit) for hit in kept] or None, room
 
 
-async def that_fit(hits: Sequence[Hit], room: int) -> tuple[list[Hit], int]:
-    """The best hits that there is room for, and the room that is left."""
-    sizes = await asyncio.to_thread(count, ["\n".join(hit.texts) for hit in hits]) if hits else []
+def fitting(hits: Sequence[Hit], room: int) -> tuple[list[Hit], int]:
+    """The best hits that there is room for, and the tokens that are left of it. The first is cut off where it
+    is too large, any other passed over."""
+    hits = [*(cut_off(hit, room) for hit in hits[:1]), *hits[1:]]
     kept = []
-    for hit, size in zip(hits, sizes, strict=True):
-        if size > room:
-            break
-        room -= size
-        kept.append(hit)
+    for hit, size in zip(hits, count([as_told(hit) for hit in hits]), strict=True):
+        if size <= room:
+            room -= size
+            kept.append(hit)
     return kept, room
+
+
+def cut_off(hit: Hit, room: int) -> Hit:
+    """A hit with as much of its text as there is room for, if that still says anything."""
+    text = "\n".join(hit.texts)
+    around, whole = count([as_told(msgspec.structs.replace(hit, texts=[])), as_told(hit)])
+    left = room - around - JOINT
+    if whole <= room or left < LEAST:
+        return hit
+    return msgspec.structs.replace(hit, texts=[beginning(text, left)])
+
+
+def as_told(hit: Hit) -> str:
+    """A hit as the model is told it, wherever it stands: markers have as many tokens in all places."""
+    return passage((0, 0), source_of(result_of(hit))) + BETWEEN
 
 
 def result_of(hit: Hit) -> dict[str, Any]:

@@ -20,6 +20,14 @@ def count(texts: Sequence[str]) -> list[int]:
     return numbers
 
 
+def beginning(text: str, tokens: int) -> str:
+    """As much of a text as has at most so many tokens. For a thread other than the event loop's, as well."""
+    import toktok
+
+    kept: str = toktok.truncate(text, tokens, RULES)[0]
+    return kept
+
+
 def at_most(text: str) -> int:
     """A bound that costs nothing: a token is at least one byte of UTF-8."""
     return len(text) if text.isascii() else len(text.encode())

@@ -33,6 +33,8 @@ from threadkeep.runs.model import (
 )
 
 Tell = Callable[[Event], None]
+Results = list[dict[str, Any]] | None
+"""What a search has found, as steps show it; None where there is no room for any of that."""
 StepEnd = Literal["completed", "cancelled", "failed", "expired"]
 
 
@@ -126,14 +128,15 @@ class OpenCall:
     def __init__(self, id: str, name: str, place: int, ranking: dict[str, Any] | None) -> None:
         self.id, self.name, self.place, self.ranking = id, name, place, ranking
         self.arguments = StringIO()
-        self.results: list[dict[str, Any]] = []
+        self.results: Results = []
 
     def so_far(self) -> ToolCall:
         arguments = self.arguments.getvalue()
         if self.ranking is None:
             return FunctionToolCall(id=self.id, function=CalledFunction(self.name, arguments))
-        search = {"ranking_options": self.ranking, "results": self.results}
-        return FileSearchCall(id=self.id, file_search=search, arguments=arguments)
+        search = {"ranking_options": self.ranking, "results": self.results or []}
+        no_room = self.results is None
+        return FileSearchCall(id=self.id, file_search=search, arguments=arguments, no_room=no_room)
 
 
 class Searchable(Struct, frozen=True):
@@ -223,7 +226,7 @@ class Turn:
             call.id: call.arguments.getvalue() for call in self._calls.values() if call.ranking is not None
         }
 
-    def answer(self, found: Mapping[str, list[dict[str, Any]]]) -> None:
+    def answer(self, found: Mapping[str, Results]) -> None:
         """Searches have found these results, by the ids of their calls."""
         for call in self._calls.values():
             call.results = found.get(call.id, call.results)

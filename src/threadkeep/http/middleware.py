@@ -187,6 +187,8 @@ class Application:
         if operation.reads == "json":
             await request.read_body(running.context.settings.max_body_bytes)
             require_json(request)
+        elif operation.reads == "nothing" and request.idempotency_key:  # by which others are told apart
+            await request.read_body(running.context.settings.max_body_bytes)
         if request.idempotency_key and not operation.once_itself:
             return await once(request, request.body, operation.endpoint)
         return await operation.endpoint(request)

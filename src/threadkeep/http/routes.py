@@ -47,7 +47,8 @@ MESSAGE = THREAD + "/messages/{message_id}"
 RUN = THREAD + "/runs/{run_id}"
 STORE = "/vector_stores/{vector_store_id}"
 STORE_FILE = STORE + "/files/{file_id}"
-BATCH = STORE + "/file_batches/{batch_id}"
+BATCHES = STORE + "/file_batches"
+BATCH = BATCHES + "/{batch_id}"
 
 OPERATIONS = [
     Operation("POST", "/files", files.upload_file, "form", once_itself=True),
@@ -84,7 +85,7 @@ OPERATIONS = [
     Operation("POST", "/threads/runs", runs.create_thread_and_run, "json", once_itself=True),
     Operation("GET", THREAD + "/runs", runs.list_runs),
     Operation("GET", RUN, runs.retrieve_run),
-    Operation("POST", RUN, runs.modify_run, "json"),
+    Operation("POST", RUN, runs.modify_run, "json", once_itself=True),
     Operation("POST", RUN + "/submit_tool_outputs", runs.submit_tool_outputs, "json", once_itself=True),
     Operation("POST", RUN + "/cancel", runs.cancel_run, once_itself=True),
     Operation("GET", RUN + "/steps", runs.list_run_steps),
@@ -94,13 +95,13 @@ OPERATIONS = [
     Operation("GET", STORE, vector_stores.retrieve_vector_store),
     Operation("POST", STORE, vector_stores.modify_vector_store, "json"),
     Operation("DELETE", STORE, vector_stores.delete_vector_store),
-    Operation("POST", STORE + "/files", vector_stores.create_vector_store_file, "json"),
+    Operation("POST", STORE + "/files", vector_stores.create_vector_store_file, "json", once_itself=True),
     Operation("GET", STORE + "/files", vector_stores.list_vector_store_files),
     Operation("GET", STORE_FILE, vector_stores.retrieve_vector_store_file),
     Operation("POST", STORE_FILE, vector_stores.modify_vector_store_file, "json"),
     Operation("DELETE", STORE_FILE, vector_stores.delete_vector_store_file),
     Operation("GET", STORE_FILE + "/content", vector_stores.retrieve_vector_store_file_content),
-    Operation("POST", STORE + "/file_batches", vector_stores.create_vector_store_file_batch, "json"),
+    Operation("POST", BATCHES, vector_stores.create_vector_store_file_batch, "json", once_itself=True),
     Operation("GET", BATCH, vector_stores.retrieve_vector_store_file_batch),
     Operation("POST", BATCH + "/cancel", vector_stores.cancel_vector_store_file_batch),
     Operation("GET", BATCH + "/files", vector_stores.list_vector_store_file_batch_files),

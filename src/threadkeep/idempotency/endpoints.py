@@ -29,6 +29,7 @@ async def once(request: Request, content: bytes, endpoint: Endpoint) -> Response
 
     async def work(transaction: Transaction) -> Answer:
         response = await endpoint(request.within(transaction))
+        assert not response.headers, "headers are not kept: whoever has some adds them to what this returns"
         return Answer(response.status, response.body.decode())
 
     answer, before = await actions.once(request.context, claim, work)

@@ -59,11 +59,13 @@ async def get(transaction: Transaction, one: Claim) -> Answer:
     return Answer(row[1], row[2])
 
 
+# Where another transaction is just claiming a key anew, this waits for it, and then looks at the outer
+# condition alone once more: the inner one has chosen already.
 FORGET_EXPIRED = """
     DELETE FROM idempotency_keys WHERE (project_id, key) IN (
         SELECT project_id, key FROM idempotency_keys WHERE expires_at <= :now
         ORDER BY expires_at, project_id, key LIMIT :rows
-    )
+    ) AND expires_at <= :now
     RETURNING key
 """
 

@@ -5,6 +5,7 @@ input. It may take `MEMORY` bytes of address space in all and `SECONDS` of a pro
 that it ends, by itself or not. Nothing in it is worth keeping, so whoever started it may kill it.
 """
 
+import errno
 import os
 import resource
 import sys
@@ -51,8 +52,14 @@ def main(memory: int, seconds: int) -> None:
     while head := requests.read(LENGTH):
         task = decode(requests.read(int.from_bytes(head, "big")))
         limit(resource.RLIMIT_CPU, int(time.process_time()) + seconds + 1)
-        with tempfile.TemporaryFile() as file:
-            receive(requests, file, task.size)
+        try:
+            file = kept(blocks(requests, task.size))
+        except OSError as problem:
+            reason = os.strerror(problem.errno or errno.EIO)  # without a path
+            message = f"The file could not be kept to be read ({reason})."
+            tell(Refused("server_error", message, passes=True))
+            continue
+        with file:
             work(task, file, tell)
 
 
@@ -71,14 +78,33 @@ def end_with(parent: int) -> None:
     os._exit(1)
 
 
-def receive(requests: BinaryIO, file: BinaryIO, size: int) -> None:
+def blocks(requests: BinaryIO, size: int) -> Iterator[bytes]:
+    """The next `size` bytes."""
     while size:
         block = requests.read(min(size, BLOCK))
         if not block:
             raise SystemExit  # the server has changed its mind
-        file.write(block)
+        yield block
         size -= len(block)
-    file.seek(0)
+
+
+def kept(content: Iterator[bytes]) -> BinaryIO:
+    """A temporary file of this content. All of it is taken in also where it cannot be kept, so that an answer
+    can be given. Raises `OSError`."""
+    file = None
+    try:
+        file = tempfile.TemporaryFile()  # noqa: SIM115 (the caller closes it)
+        for block in content:
+            file.write(block)
+        file.seek(0)
+    except OSError:
+        if file is not None:
+            with suppress(OSError):  # as what it still holds back cannot be written
+                file.close()
+        for _ in content:
+            pass
+        raise
+    return file
 
 
 def work(task: Task, file: BinaryIO, tell: Tell) -> None:

@@ -82,6 +82,9 @@ class Page:
 
 CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?([A-Za-z0-9_:.-]+)""", re.IGNORECASE)
 
+READ = rb"<a href='\n'>~{+-}</a>"
+"""Has what encodings that are none of pages' take for something else."""
+
 
 def html_of(file: BinaryIO) -> Iterator[str]:
     """What a reader of an HTML page sees. Raises `Failure`."""
@@ -93,10 +96,15 @@ def html_of(file: BinaryIO) -> Iterator[str]:
 
 
 def declared_encoding(head: bytes) -> str | None:
-    """What the page says of itself, if Python knows it."""
-    with suppress(LookupError):
+    """What the page says of itself, if Python knows it, and if it can be: it was read as ASCII.
+
+    So UTF-16 is not what it says: https://html.spec.whatwg.org/multipage/parsing.html#prescan-a-byte-stream
+    """
+    with suppress(LookupError, UnicodeError):
         if found := CHARSET.search(head):
-            return codecs.lookup(found[1].decode("ascii")).name
+            name = codecs.lookup(found[1].decode("ascii")).name
+            if READ.decode(name, "replace") == READ.decode("ascii"):
+                return name
     return None
 
 

@@ -10,11 +10,12 @@ Code = Literal["unsupported_file", "invalid_file", "server_error"]
 
 
 class Failure(Exception):
-    """A file that cannot be taken in, with the error that its row is to show."""
+    """A file that cannot be taken in, with the error that its row is to show. `passes`: whether it may be
+    over after a while."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, passes: bool = False) -> None:
         super().__init__(message)
-        self.code, self.message = code, message
+        self.code, self.message, self.passes = code, message, passes
 
 
 class Task(Struct, frozen=True):
@@ -36,11 +37,13 @@ class Cut(Struct, frozen=True, tag=True):
 
 
 class Refused(Struct, frozen=True, tag=True):
-    """The file has failed. The process may be given another, unless this was its `last`."""
+    """The file has failed, for now (`passes`) or for good. The process may be given another, unless this was
+    its `last`."""
 
     code: Code
     message: str
     last: bool = False
+    passes: bool = False
 
 
 class Finished(Struct, frozen=True, tag=True):

@@ -4,10 +4,13 @@ import codecs
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from threadkeep.ingestion.legacy import older_encodings_of
 from threadkeep.ingestion.model import Failure
 
 BLOCK = 256 * 1024
 """Bytes."""
+BEFORE = 1024
+"""Bytes in which the word begins that has the first byte that is not UTF-8."""
 MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),  # which begins as UTF-16 does
@@ -55,7 +58,24 @@ def encoding_of(file: BinaryIO, declared: str | None = None) -> tuple[int, str]:
         raise NOT_TEXT
     if b"\0" in head:
         return 0, wide_encoding_of(head)
-    return 0, "utf-8" if is_utf_8(file) else declared or legacy_encoding_of(head)
+    place = first_not_utf_8(file)
+    if place is None:
+        return 0, "utf-8"
+    return 0, declared or older_encoding_of(file, place)
+
+
+def older_encoding_of(file: BinaryIO, place: int) -> str:
+    """A guess, from where the first byte stands that is not UTF-8: all before it may be ASCII."""
+    file.seek(max(0, place - BEFORE))
+    guess = older_encodings_of(file.read(BLOCK))
+    if not guess:
+        raise NOT_TEXT
+    return guess[0] if len(guess) == 1 else min(guess, key=lambda encoding: lost(file, encoding))
+
+
+def lost(file: BinaryIO, encoding: str) -> int:
+    """How many characters cannot be read."""
+    return sum(part.count("\ufffd") for part in decoded(file, 0, encoding))
 
 
 def wide_encoding_of(head: bytes) -> str:
@@ -68,24 +88,14 @@ def wide_encoding_of(head: bytes) -> str:
     raise NOT_TEXT
 
 
-def is_utf_8(file: BinaryIO) -> bool:
+def first_not_utf_8(file: BinaryIO) -> int | None:
+    """Where the first byte stands that is not UTF-8, if there is one."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     file.seek(0)
     try:
         while block := file.read(BLOCK):
             decoder.decode(block)
         decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def legacy_encoding_of(head: bytes) -> str:
-    """A guess, from the first part of the file that is not ASCII alone."""
-    from charset_normalizer import from_bytes  # 50 ms, for files that are rare
-
-    controls = sum(head.count(byte) for byte in (*range(1, 7), *range(14, 27), *range(28, 32)))
-    best = None if controls > len(head) / 100 else from_bytes(head).best()
-    if best is None:
-        raise NOT_TEXT
-    return best.encoding
+    except UnicodeDecodeError as problem:
+        return file.tell() - len(problem.object) + problem.start
+    return None

@@ -56,7 +56,7 @@ class Reader:
             at_its_end = True
         except Answered as answered:
             at_its_end = not answered.answer.last
-            raise Failure(answered.code, answered.message) from None
+            raise Failure(answered.code, answered.message, answered.passes) from None
         except (asyncio.IncompleteReadError, ConnectionError) as problem:
             raise await self._end_of(process) from problem
         finally:
@@ -124,7 +124,7 @@ class Answered(Failure):
     """The process itself says that the file has failed."""
 
     def __init__(self, answer: Refused) -> None:
-        super().__init__(answer.code, answer.message)
+        super().__init__(answer.code, answer.message, answer.passes)
         self.answer = answer
 
 

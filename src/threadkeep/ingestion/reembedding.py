@@ -20,7 +20,7 @@ from threadkeep.context import Context
 from threadkeep.engine.interrupts import Interrupted, Interrupts, Reason
 from threadkeep.engine.leases import Leases, attempt
 from threadkeep.errors import Unavailable
-from threadkeep.ingestion.worker import NUMBER_BYTES
+from threadkeep.ingestion.embedding import NUMBER_BYTES, Vector, vectors_of
 from threadkeep.providers.base import Embedder, ModelFailure
 from threadkeep.search import base as search
 from threadkeep.search.base import Unembedded
@@ -46,7 +46,7 @@ EVER = 2**62
 SECONDS_OF_GRACE = 0.0
 log = logging.getLogger(__name__)
 
-Pair = tuple[int, Sequence[float]]
+Pair = tuple[int, Vector]
 """A chunk's number in the index, and its vector."""
 
 
@@ -162,23 +162,22 @@ class Course:
 
     async def _vectors(self, chunks: Sequence[Unembedded]) -> list[Pair]:
         """What the model refuses is left without a vector, whatever comes with it. Raises `ModelFailure`."""
-        try:
-            with self._interrupts.allowed():
-                vectors = await self._target.embedder.embed([chunk.text for chunk in chunks])
-        except ModelFailure as failure:
-            if failure.code != "invalid_prompt":
-                raise
-            if half := len(chunks) // 2:
-                return [*await self._vectors(chunks[:half]), *await self._vectors(chunks[half:])]
-            self._refused(chunks[0], failure)
-            return []
-        self._target.answered()
-        return [(chunk.id, vector) for chunk, vector in zip(chunks, vectors, strict=True)]
 
-    def _refused(self, chunk: Unembedded, failure: ModelFailure) -> None:
-        if tally := self._target.tally:
-            tally.refused += 1
-        log.info("event=chunk_refused work=%s chunk=%d problem=%r", self.id, chunk.number, failure.message)
+        def refused(place: int, failure: ModelFailure) -> None:
+            if tally := self._target.tally:
+                tally.refused += 1
+            number = chunks[place].number
+            log.info("event=chunk_refused work=%s chunk=%d problem=%r", self.id, number, failure.message)
+
+        vectors = await vectors_of(self._embed, [chunk.text for chunk in chunks], refused)
+        pairs = zip(chunks, vectors, strict=True)
+        return [(chunk.id, vector) for chunk, vector in pairs if vector is not None]
+
+    async def _embed(self, texts: Sequence[str]) -> Sequence[Vector]:
+        with self._interrupts.allowed():
+            vectors = await self._target.embedder.embed(texts)
+        self._target.answered()
+        return vectors
 
     async def _keep(self, pairs: Sequence[Pair]) -> bool:
         """Whether each of the chunks is still there, and not held by somebody who may remove it."""

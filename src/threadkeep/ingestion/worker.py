@@ -2,7 +2,8 @@
 
 A file's chunks are added over many small transactions, each under its claim, and are found by nobody until
 the last one says that the file is completed. Whoever takes a file up after a kill begins it anew, by
-forgetting what is there, over many small transactions too; so no chunk is there twice.
+forgetting what is there, over many small transactions too; so no chunk is there twice. What fails for reasons
+that pass is put off, for longer each time, up to a limit.
 """
 
 import asyncio
@@ -23,12 +24,13 @@ from threadkeep.engine.leases import Leases
 from threadkeep.engine.patience import Patience
 from threadkeep.files.model import blob_key
 from threadkeep.ingestion.ahead import ahead
+from threadkeep.ingestion.embedding import NUMBER_BYTES, Vector, patient, vectors_of
 from threadkeep.ingestion.model import Cut, Failure, Task
 from threadkeep.ingestion.pace import Pace
 from threadkeep.ingestion.reader import Crashed, Readers
-from threadkeep.providers.base import ModelFailure
+from threadkeep.providers.base import Embedder, ModelFailure
 from threadkeep.search import base as search
-from threadkeep.search.base import Chunk, Vectors
+from threadkeep.search.base import Chunk
 from threadkeep.settings import Settings
 from threadkeep.storage.blobs import Damaged, Stored
 from threadkeep.storage.database import Transaction, Work
@@ -47,16 +49,26 @@ ATTEMPTS = 10
 """How many servers may end over a file."""
 SECONDS_OF_GRACE = 2.0
 """How long files that are worked at a stop have to be finished, before another process gets them."""
-NUMBER_BYTES = 4
-"""What a number of a vector takes."""
+FIRST_PUT_OFF, LONGEST_PUT_OFF = 5, 300
+"""Seconds for which a file stands aside after a failure that passes: as long as it has waited already, but no
+less than the one and no more than the other."""
+MOST_PUT_OFF = 24 * 3600
+"""Seconds after the first such failure from which on one counts for good."""
 log = logging.getLogger(__name__)
 
 
 class Part(Struct):
-    """The next chunks of a file, and their vectors where there is a model."""
+    """The next chunks of a file, and their vectors where there is a model; what it refused is told by the
+    chunk's place among these."""
 
     cut: Cut
-    vectors: Vectors | None
+    vectors: Sequence[Vector | None] | None
+    refused: dict[int, str]
+
+
+def put_off_for(waited: int) -> int | None:
+    """For how many seconds a file stands aside that has waited for so many; None where that was enough."""
+    return min(max(waited, FIRST_PUT_OFF), LONGEST_PUT_OFF) if waited < MOST_PUT_OFF else None
 
 
 class Course:
@@ -64,6 +76,7 @@ class Course:
 
     def __init__(self, context: Context, ingestion: Ingestion, readers: Readers) -> None:
         self._context, self._ingestion, self._readers = context, ingestion, readers
+        self._embedder: Embedder | None = None
         self._interrupts = Interrupts()
         self._patiently = Patience(self._interrupts, f"event=ingestion_put_off work={self.id}")
 
@@ -80,7 +93,9 @@ class Course:
 
     async def run(self) -> None:
         try:
-            await self._finish(await self._outcome())
+            outcome = await self._outcome()
+            if not (isinstance(outcome, Failure) and outcome.passes and await self._put_off(outcome)):
+                await self._finish(outcome)
         except (progress.Lost, Interrupted):
             pass
         except Exception:  # it is tried again when the lease is over
@@ -89,13 +104,14 @@ class Course:
     async def _outcome(self) -> int | Failure:
         """How many bytes the file takes in the index, or why it is not there."""
         try:
-            if self.claim.attempt > ATTEMPTS:
+            if self._ingestion.tries > ATTEMPTS:
                 raise Failure("server_error", f"The server ended {ATTEMPTS} times while the file was read.")
             return await self._read()
         except Failure as failure:
             return failure
         except ModelFailure as failure:
-            return Failure("server_error", f"The file's text could not be embedded: {failure.message}")
+            message = f"The file's text could not be embedded: {failure.message}"
+            return Failure("server_error", message, failure.passes)
 
     async def _read(self) -> int:
         crashes = 0
@@ -116,6 +132,8 @@ class Course:
         async with self._context.database.read() as transaction:
             index = transaction.chunks
             pace, packing = Pace(index.seconds, FIRST_CHUNKS, MOST_CHUNKS), index.packing
+            if self._context.embedder is not None and await index.has_vectors():
+                self._embedder = self._context.embedder
         about = self._ingestion
         task = Task(about.filename, about.bytes, about.max_tokens, about.overlap_tokens, packing)
         number = size = 0
@@ -147,8 +165,15 @@ class Course:
             raise Failure("server_error", "The file's bytes are not those that were uploaded.") from problem
 
     async def _embedded(self, cut: Cut) -> Part:
-        embedder = self._context.embedder
-        return Part(cut, None if embedder is None else await embedder.embed(cut.texts))
+        part = Part(cut, None, {})
+        if self._embedder is not None:
+
+            def refused(place: int, failure: ModelFailure) -> None:
+                part.refused[place] = failure.message
+
+            embed = patient(self._embedder.embed, f"work={self.id}")
+            part.vectors = await vectors_of(embed, cut.texts, refused)
+        return part
 
     async def _next(self, parts: AsyncIterator[Part]) -> Part | None:
         with self._interrupts.allowed():
@@ -157,6 +182,8 @@ class Course:
     async def _add(self, first: int, part: Part, pace: Pace) -> int:
         """Take more chunks in, of which the first has this number; how many bytes they are."""
         texts, words, vectors = part.cut.texts, part.cut.words, part.vectors
+        for place, problem in part.refused.items():
+            log.info("event=chunk_refused work=%s chunk=%d problem=%r", self.id, first + place, problem)
         start = 0
         while start < len(texts):
             end = min(start + pace.rows, len(texts))
@@ -166,15 +193,15 @@ class Course:
             while more:
                 more = await self._write(search.tidy)
             start = end
-        numbers = sum(len(vector) for vector in vectors or ())
+        numbers = sum(len(vector) for vector in vectors or () if vector is not None)
         return sum(len(text.encode()) for text in texts) + NUMBER_BYTES * numbers
 
     async def _put(
-        self, chunks: Sequence[Chunk], vectors: Vectors | None, transaction: Transaction
+        self, chunks: Sequence[Chunk], vectors: Sequence[Vector | None] | None, transaction: Transaction
     ) -> tuple[bool, float]:
         """Whether the index is to be tidied, and how many seconds it took."""
         began = time.perf_counter()
-        claim, embedder = self.claim, self._context.embedder
+        claim, embedder = self.claim, self._embedder
         model = None if embedder is None else embedder.model
         await search.add(transaction, claim.store_id, claim.file_id, chunks, vectors, model)
         took = time.perf_counter() - began
@@ -206,7 +233,7 @@ class Course:
                 code, message = outcome.code, outcome.message
                 await progress.failed(transaction, self.claim, code, message, self._context.now())
             else:
-                source = search.source_of(self._context.embedder)
+                source = search.source_of(self._embedder)
                 await progress.completed(transaction, self.claim, outcome, self._context.now(), source)
 
         if isinstance(outcome, Failure):
@@ -218,6 +245,20 @@ class Course:
             )
         else:
             log.info("event=ingestion_completed work=%s bytes=%d", self.id, outcome)
+
+    async def _put_off(self, failure: Failure) -> bool:
+        """Leave the file alone for a while; False where it has waited for long enough."""
+        now = self._context.now()
+        since = self._ingestion.put_off_since or now
+        seconds = put_off_for(now - since)
+        if seconds is None:
+            return False
+        log.warning(
+            "event=ingestion_put_off work=%s seconds=%d problem=%r", self.id, seconds, failure.message
+        )
+        do = partial(progress.put_off, claim=self.claim, since=since, until=now + seconds)
+        await self._patiently(lambda: self._context.database.write(do))
+        return True
 
     async def _write(self, do: Work[T]) -> T:
         """One transaction of many, under the claim. Raises `Lost`."""

@@ -105,7 +105,8 @@ async def with_searched(
 async def extended(
     transaction: Transaction, project_id: str, store_id: str, new: Sequence[NewFile], now: int
 ) -> bool:
-    """Put files into a store, except those that it has; whether it is there to be searched."""
+    """Put files into a store, except those that it has, which is a use of it too; whether it is there to be
+    searched."""
     try:
         if (await stores.get(transaction, project_id, store_id, now)).status == "expired":
             return False
@@ -114,6 +115,8 @@ async def extended(
         missing = [one for one in new if one.file_id not in there]
         if missing:
             await vector_stores.attach_files(transaction, project_id, store_id, missing, now)
+        else:
+            await stores.touch(transaction, [store_id], now)
     except (NotFound, VectorStoreExpired):  # gone, or expired, just now
         return False
     return True

@@ -109,7 +109,12 @@ class Keys:
         return secret
 
     async def first(self) -> str | None:
-        """A secret for the default project, on a server that has no key at all."""
+        """A secret for the default project, on a server that has no key at all.
+
+        Where there is one, nothing is written: a database that takes no writes can still be read.
+        """
+        if await self.list():
+            return None
         secret = new_secret()
 
         async def work(transaction: Transaction) -> str | None:
@@ -122,11 +127,15 @@ class Keys:
         return await self._database.write(work)
 
     async def fix(self, secret: str) -> None:
-        """Make `secret` open the default project, in place of an earlier one set the same way."""
+        """Make `secret` open the default project, in place of an earlier one set the same way. Where it does
+        so already, nothing is written."""
+        secret_hash = hashed(secret)
+        async with self._database.read() as transaction:
+            if await store.is_in_place_of_others(transaction, FIXED_KEY, secret_hash):
+                return
 
         async def work(transaction: Transaction) -> None:
             await transaction.alone()
-            secret_hash = hashed(secret)
             await store.delete_others_named(transaction, FIXED_KEY, secret_hash)
             known = await store.key_of_secret(transaction, secret_hash)
             if known is None:

@@ -93,3 +93,17 @@ DELETE_OTHERS_NAMED = """
 async def delete_others_named(transaction: Transaction, name: str, secret_hash: str) -> None:
     """Forget every live key of that name but one."""
     await transaction.run(DELETE_OTHERS_NAMED, {"name": name, "secret_hash": secret_hash})
+
+
+IS_IN_PLACE_OF_OTHERS = """
+    SELECT 1 FROM api_keys WHERE secret_hash = :secret_hash AND revoked_at IS NULL AND NOT EXISTS (
+        SELECT 1 FROM api_keys o
+        WHERE o.name = :name AND o.secret_hash <> :secret_hash AND o.revoked_at IS NULL
+    )
+"""
+
+
+async def is_in_place_of_others(transaction: Transaction, name: str, secret_hash: str) -> bool:
+    """Whether a key is live, and no other live one has that name."""
+    row = await transaction.one(IS_IN_PLACE_OF_OTHERS, {"name": name, "secret_hash": secret_hash})
+    return row is not None

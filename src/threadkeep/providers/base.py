@@ -63,11 +63,12 @@ Piece = Text | Refusal | Call | Finish | Used
 
 
 class ModelFailure(Exception):
-    """A turn that cannot be had: what the run's `last_error` will say."""
+    """A turn that cannot be had: what the run's `last_error` will say. `passes`: whether it may be over after
+    a while, with nobody doing anything about it."""
 
-    def __init__(self, code: ErrorCode, message: str) -> None:
+    def __init__(self, code: ErrorCode, message: str, passes: bool = False) -> None:
         super().__init__(message)
-        self.code, self.message = code, message
+        self.code, self.message, self.passes = code, message, passes
 
 
 class Provider(Protocol):

@@ -122,7 +122,8 @@ def is_worth_another(status: int, said: Said) -> bool:
 
 def failure(place: Place, status: int, said: Said) -> ModelFailure:
     """The last error for an error status and what was said with it."""
-    return ModelFailure(code_of(status, said), clean(place, message_of(place, status, said)))
+    message = clean(place, message_of(place, status, said))
+    return ModelFailure(code_of(status, said), message, is_worth_another(status, said))
 
 
 def code_of(status: int, said: Said) -> ErrorCode:
@@ -175,6 +176,7 @@ def unreachable(place: Place, reason: str, *, again: bool = True) -> Trouble:
             "server_error",
             f"The provider '{place.name}' cannot be reached at {place.host}: {reason}. Check "
             f"{place.address_setting}, and that it runs.",
+            again,
         ),
         again,
     )
@@ -184,7 +186,7 @@ def broken_off(place: Place) -> Trouble:
     """The connection ended before the answer did."""
     return Trouble(
         ModelFailure(
-            "server_error", f"The provider '{place.name}' broke off before its answer was complete."
+            "server_error", f"The provider '{place.name}' broke off before its answer was complete.", True
         ),
         again=True,
     )
@@ -197,6 +199,7 @@ def silent(place: Place, seconds: float) -> Trouble:
             "server_error",
             f"The provider '{place.name}' sent nothing for {seconds:g} seconds. If it needs longer, raise "
             "its read_timeout.",
+            True,
         )
     )
 
@@ -210,7 +213,7 @@ def malformed(place: Place, shown: str, expected: str = "chat completion") -> Tr
 def nothing_came(place: Place) -> Trouble:
     """An answer with nothing of a completion in it."""
     return Trouble(
-        ModelFailure("server_error", f"The provider '{place.name}' sent an empty answer."), again=True
+        ModelFailure("server_error", f"The provider '{place.name}' sent an empty answer.", True), again=True
     )
 
 

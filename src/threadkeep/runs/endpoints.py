@@ -70,7 +70,11 @@ async def retrieve_run(request: Request) -> Response:
 async def modify_run(request: Request) -> Response:
     """POST /threads/{thread_id}/runs/{run_id}"""
     metadata = request.parse("modify_run")
-    return answer(request, await actions.modify(request.context, *place(request), metadata))
+
+    async def modify(inner: Request) -> Response:
+        return inner.reply(inner.dialect.run(await actions.modify(inner.context, *place(inner), metadata)))
+
+    return with_poll_after(request, await once(request, request.body, modify))
 
 
 async def submit_tool_outputs(request: Request) -> Response:

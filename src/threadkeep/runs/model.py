@@ -304,11 +304,13 @@ class CodeInterpreterCall(Struct, frozen=True, kw_only=True, tag_field="type", t
 
 
 class FileSearchCall(Struct, frozen=True, kw_only=True, tag_field="type", tag="file_search"):
-    """`arguments` is what the model asked for, as JSON text; no dialect shows it."""
+    """`arguments` is what the model asked for, as JSON text, and `no_room` whether something was found but
+    nothing of it fits into the prompt; no dialect shows either."""
 
     id: str
     file_search: dict[str, Any]
     arguments: str = ""
+    no_room: bool = False
 
 
 ToolCall = FunctionToolCall | CodeInterpreterCall | FileSearchCall

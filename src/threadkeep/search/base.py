@@ -4,11 +4,13 @@ A chunk belongs to one file in one store. It is found only while its row in `vec
 `completed`, so a file may be taken in over many transactions before that.
 """
 
+import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from threadkeep.context import Context
 from threadkeep.filters import Filter
@@ -17,24 +19,27 @@ from threadkeep.search.fusion import fused
 from threadkeep.search.model import Chunk, Hit, Query, Ranker
 from threadkeep.search.words import asked_words, words_of
 from threadkeep.storage.chunks import ChunkIndex, Entry, Found, Kept, Scope, Unembedded
-from threadkeep.storage.database import Transaction
+from threadkeep.storage.database import Database, Params, Transaction
 from threadkeep.storage.packing import Packed, packed
 
 __all__ = [
     "Chunk",
     "Hit",
+    "Text",
+    "TextGone",
     "Unembedded",
     "Vectors",
     "add",
     "answer",
-    "contents",
     "embed",
+    "pieces",
     "put",
     "remove",
     "remove_some",
     "remove_store_some",
     "search",
     "source_of",
+    "text_of",
     "tidy",
     "unembedded",
     "vectors_of",
@@ -44,6 +49,8 @@ log = logging.getLogger(__name__)
 
 DEPTH = 100
 """How many chunks of each ranking are fused."""
+SECONDS_FOR_VECTORS = 5.0
+"""How long a question waits for its vectors: a provider's own patience is that of files, which have time."""
 Vectors = Sequence[Sequence[float]]
 """One vector for each text, all of one length."""
 
@@ -56,7 +63,7 @@ async def put(
     store_id: str,
     file_id: str,
     chunks: Sequence[Chunk],
-    vectors: Vectors | None,
+    vectors: Sequence[Sequence[float] | None] | None,
     model: str | None,
 ) -> None:
     """Take a file's chunks in, in place of those that are there."""
@@ -69,11 +76,12 @@ async def add(
     store_id: str,
     file_id: str,
     chunks: Sequence[Chunk],
-    vectors: Vectors | None,
+    vectors: Sequence[Sequence[float] | None] | None,
     model: str | None,
 ) -> None:
-    """Take more chunks of a file in: a large file is better added in parts, each in its own transaction,
-    after a `remove` of what an earlier attempt has left. `model` is where the vectors come from."""
+    """Take more chunks of a file in, each with its vector or without: a large file is better added in parts,
+    each in its own transaction, after a `remove` of what an earlier attempt has left. `model` is where the
+    vectors come from."""
     vectors_or_none = vectors if vectors is not None else [None] * len(chunks)
     entries = [
         Entry(chunk.number, chunk.text, known_words(chunk, transaction), vector)
@@ -133,15 +141,68 @@ async def embed(
     return await transaction.chunks.embed(store_id, file_id, vectors, model)
 
 
-CONTENTS = """
-    SELECT text FROM chunks WHERE store_id = :store_id AND file_id = :file_id ORDER BY number
+# ---------------------------------------------------------------- giving out
+
+
+class Text(Struct, frozen=True):
+    """The text of a file as it was taken in at one time, which `position` and `attempt` tell from any other:
+    so many chunks, none where it is not `completed`."""
+
+    store_id: str
+    file_id: str
+    position: int = 0
+    attempt: int = 0
+    chunks: int = 0
+
+
+class TextGone(Exception):
+    """A text was removed, or is made anew, while it was read."""
+
+
+TEXT = """
+    SELECT position, attempt, COALESCE((
+        SELECT MAX(number) + 1 FROM chunks WHERE store_id = :store_id AND file_id = :file_id
+    ), 0) AS chunks
+    FROM vector_store_files WHERE store_id = :store_id AND file_id = :file_id AND status = 'completed'
 """
+PIECES = """
+    SELECT number, text FROM chunks
+    WHERE store_id = :store_id AND file_id = :file_id AND number > :after AND EXISTS (
+        SELECT 1 FROM vector_store_files f WHERE f.store_id = :store_id AND f.file_id = :file_id
+        AND f.status = 'completed' AND f.position = :position AND f.attempt = :attempt
+    )
+    ORDER BY number LIMIT :rows
+"""
+PIECES_AT_ONCE = 16
+"""Chunks read by one statement: some 50 kB where they are of the usual length."""
 
 
-async def contents(transaction: Transaction, store_id: str, file_id: str) -> list[str]:
-    """The texts of a file's chunks, in their order."""
-    rows = await transaction.all(CONTENTS, {"store_id": store_id, "file_id": file_id})
-    return [row[0] for row in rows]
+async def text_of(transaction: Transaction, store_id: str, file_id: str) -> Text:
+    """What there is to read of a file."""
+    row = await transaction.one(TEXT, {"store_id": store_id, "file_id": file_id})
+    return Text(store_id, file_id, *(row or ()))
+
+
+async def pieces(database: Database, text: Text) -> AsyncIterator[list[str]]:
+    """The texts of the chunks in their order, a few at a time, each time in a read of its own: a large one
+    takes up neither memory nor the event loop. Raises `TextGone`."""
+    read = 0
+    while read < text.chunks:
+        params: Params = {
+            "store_id": text.store_id,
+            "file_id": text.file_id,
+            "position": text.position,
+            "attempt": text.attempt,
+            "after": read - 1,
+            "rows": PIECES_AT_ONCE,
+        }
+        async with database.read() as transaction:
+            rows = await transaction.all(PIECES, params)
+        read += len(rows)
+        if not rows or rows[-1][0] != read - 1:  # else a part would be taken for the whole
+            raise TextGone(f"{text.file_id} in {text.store_id}")
+        yield [row[1] for row in rows]
+        await asyncio.sleep(0)  # SQLite answers at once, and others want their turn
 
 
 # ---------------------------------------------------------------- finding
@@ -222,11 +283,17 @@ def hit_of(row: tuple[Any, ...], score: float) -> Hit:
 
 
 async def vectors_of(context: Context, texts: Sequence[str]) -> Vectors | None:
-    """The vectors of queries. None without an embedder, and where it fails: words are better than nothing."""
+    """The vectors of queries. None without an embedder, where it fails, and where it has not answered within
+    `SECONDS_FOR_VECTORS`: words are better than nothing."""
     if context.embedder is None:
         return None
     try:
-        return await context.embedder.embed(texts)
+        async with asyncio.timeout(SECONDS_FOR_VECTORS):
+            return await context.embedder.embed(texts)
     except ModelFailure as problem:
         log.warning("event=query_not_embedded problem=%r", problem)
-        return None
+    except TimeoutError:
+        log.warning(
+            "event=query_not_embedded problem='no vector came within %g seconds'", SECONDS_FOR_VECTORS
+        )
+    return None

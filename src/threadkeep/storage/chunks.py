@@ -54,7 +54,8 @@ class ChunkIndex(Protocol):
     """How long a transaction that adds or forgets chunks should take: others feel one that takes longer."""
 
     async def add(self, store_id: str, file_id: str, entries: Sequence[Entry], model: str | None) -> None:
-        """Take in chunks of a file that are not there yet: all with vectors, of one length, or none."""
+        """Take in chunks of a file that are not there yet, with vectors, which are all of one length, or
+        without."""
         ...
 
     async def tidy(self) -> bool:

@@ -132,10 +132,17 @@ class SQLiteChunks:
             await self._transaction.run(LEAVE_TO_US, {})
         await self._transaction.run(INSERT, rows)
         await self._transaction.run(INSERT_WORDS, rows)
-        vectors = [blob(one.vector) for one in entries if one.vector is not None]
+        vectors = [(one.number, blob(one.vector)) for one in entries if one.vector is not None]
         if vectors:
-            them = {"model": model, "vectors": b"".join(vectors), "length": len(vectors[0])}
-            await self._transaction.run(INSERT_VECTORS, {**rows, **them})
+            them: Params = {
+                "store_id": store_id,
+                "file_id": file_id,
+                "model": model,
+                "numbers": listed([number for number, _ in vectors]),
+                "vectors": b"".join(vector for _, vector in vectors),
+                "length": len(vectors[0][1]),
+            }
+            await self._transaction.run(INSERT_VECTORS, them)
 
     async def tidy(self) -> bool:
         before = await self._transaction.one(CHANGES, {})

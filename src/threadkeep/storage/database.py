@@ -51,6 +51,11 @@ class Transaction(Protocol):
         """Keep every other transaction that asks for the same waiting until this one ends."""
         ...
 
+    async def unhurried(self) -> None:
+        """Be `alone`, however long that is to be waited for, and `define` things however long they take. What
+        others have locked is still not waited for long: meanwhile nobody else gets it either."""
+        ...
+
     async def wake(self, channel: str) -> None:
         """Once this transaction is committed, have whoever listens on `channel` called, in every process."""
         ...

@@ -1,5 +1,6 @@
 """Why a database cannot be used, in words for those who run it."""
 
+import logging
 import os
 import re
 import socket
@@ -14,9 +15,11 @@ SCHEMA_TOO_NEW, SCHEMA_TOO_OLD = "schema_too_new", "schema_too_old"
 """Reasons, as `/readyz` gives them. Anything else is `errors.FAILING`."""
 SECONDS_REMEMBERED = 10.0
 """How long a write that failed counts as what the next one would meet with."""
+SECONDS_BETWEEN_LINES = 1.0
 LONGEST = 200
 NAMES = re.compile(r"""\s*\([^)]*\)|\s*"[^"]*"|\s*'[^']*'|\s*\b\d+(\.\d+){3}(:\d+)?""")
 """Addresses, users, files, databases: whoever asks a server how it is has no key."""
+log = logging.getLogger(__name__)
 
 
 def said(problem: BaseException) -> str:
@@ -49,3 +52,17 @@ class Health:
         problem = self._problem
         if problem and time.monotonic() - self._since < SECONDS_REMEMBERED:
             raise Unavailable(str(problem), problem.reason)
+
+
+class Causes:
+    """What requests are answered with 503 for, in the log: one line a second for each reason."""
+
+    def __init__(self) -> None:
+        self._logged: dict[str, float] = {}
+        """When each reason was logged last."""
+
+    def note(self, problem: Unavailable) -> None:
+        now = time.monotonic()
+        if now - self._logged.get(problem.reason, -SECONDS_BETWEEN_LINES) >= SECONDS_BETWEEN_LINES:
+            self._logged[problem.reason] = now
+            log.warning("event=database_unavailable reason=%s problem=%r", problem.reason, str(problem))

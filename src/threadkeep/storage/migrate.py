@@ -108,22 +108,29 @@ async def require_compatible(transaction: Transaction, known: int) -> None:
 
 
 async def migrate(database: Database) -> list[Migration]:
-    """Bring the schema up to date; return what was applied. Safe to run from many processes at once."""
+    """Bring the schema up to date; return what was applied. Safe to run from many processes at once.
 
-    async def work(transaction: Transaction) -> tuple[list[Migration], int]:
-        await transaction.alone()
-        await transaction.define(CREATE_LEDGER)
-        missing = await lacking(transaction)
-        for migration in missing:
-            for statement in (*migration.statements, *companion_of(migration.file, transaction.engine)):
-                await transaction.define(statement)
-            await transaction.run(RECORD, {"version": migration.version, "name": migration.name})
-        for migration in migrations() if missing else ():
-            params = {"version": migration.version, "compatible_from": migration.compatible_from}
-            await transaction.run(RECORD_COMPATIBLE, params)
-        return missing, (await transaction.all(APPLIED, {}))[-1][0]
-
-    applied, version = await database.write(work)
+    Where nothing is missing nothing is written either, nor waited for: a database that takes no writes can
+    still be read. Else a process that is already at it is waited for, however long it takes.
+    """
+    applied = await database.write(apply_missing) if await pending(database) else []
+    async with database.read() as transaction:
+        version = (await transaction.all(APPLIED, {}))[-1][0]
     if version > migrations()[-1].version:
         log.warning("event=schema_newer version=%d known=%d", version, migrations()[-1].version)
     return applied
+
+
+async def apply_missing(transaction: Transaction) -> list[Migration]:
+    """Apply what is missing by the time that this transaction is alone."""
+    await transaction.unhurried()
+    await transaction.define(CREATE_LEDGER)
+    missing = await lacking(transaction)
+    for migration in missing:
+        for statement in (*migration.statements, *companion_of(migration.file, transaction.engine)):
+            await transaction.define(statement)
+        await transaction.run(RECORD, {"version": migration.version, "name": migration.name})
+    for migration in migrations() if missing else ():
+        params = {"version": migration.version, "compatible_from": migration.compatible_from}
+        await transaction.run(RECORD_COMPATIBLE, params)
+    return missing

@@ -135,6 +135,9 @@ class SQLiteTransaction:
     async def alone(self) -> None:
         """Whoever writes is alone already."""
 
+    async def unhurried(self) -> None:
+        """Nothing here is given a time."""
+
     async def wake(self, channel: str) -> None:
         self.woken.add(channel)
 

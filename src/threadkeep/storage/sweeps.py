@@ -17,6 +17,7 @@ from threadkeep.storage.database import Database, Params, Transaction
 
 THREAD, BLOB, FILE, UPLOAD = "thread", "blob", "file", "upload"
 VECTOR_STORE, VECTOR_STORE_FILE = "vector_store", "vector_store_file"
+VECTOR_STORE_BATCH = "vector_store_batch"
 ROUTINE = "routine"
 """What is done again and again: an item that is never dropped, only put off."""
 CHANNEL = "threadkeep_sweeps"

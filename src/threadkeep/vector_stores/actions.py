@@ -5,18 +5,21 @@ Other rooms make stores and put files into them within transactions of their own
 Locks are taken in one order: files, then their rows in stores, then stores, then batches.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 
 from threadkeep.context import Context
 from threadkeep.errors import ThreadkeepError, VectorStoreExpired
 from threadkeep.files import store as file_rows
+from threadkeep.ids import in_hexadecimal
 from threadkeep.metadata import updated
 from threadkeep.search import base as search
 from threadkeep.storage import sweeps, tombstones
 from threadkeep.storage.database import Transaction
-from threadkeep.vector_stores import files, store
+from threadkeep.vector_stores import files, progress, store
 from threadkeep.vector_stores.model import (
     Attributes,
     Change,
@@ -109,6 +112,13 @@ async def use(context: Context, project_id: str, ids: Sequence[str]) -> None:
     for one in stores:
         if one.status == "expired":
             raise VectorStoreExpired(one.id)
+    await touch(context, stores)
+
+
+async def touch(context: Context, stores: Sequence[VectorStore]) -> None:
+    """Note that stores are in use which were there when they were read. Those that have gone or expired since
+    stay as they are."""
+    now = context.now()
     stale = [one.id for one in stores if one.last_active_at < now]
 
     async def work(transaction: Transaction) -> None:
@@ -230,7 +240,7 @@ async def bury(transaction: Transaction, gone: files.Gone, now: int) -> None:
 
 async def create_batch(context: Context, project_id: str, store_id: str, new: Sequence[NewFile]) -> FileBatch:
     """Put files into a store together. Raises `NotFound` for the store or a file, `VectorStoreExpired`."""
-    id, now = context.new_id("vsfb_"), context.now()
+    id, now = in_hexadecimal(context.new_id("vsfb_")), context.now()
 
     async def work(transaction: Transaction) -> FileBatch:
         await store.require(transaction, project_id, store_id)
@@ -252,6 +262,7 @@ async def cancel_batch(context: Context, project_id: str, store_id: str, id: str
             change = Change(in_progress=-number, cancelled=number)
             await store.recount(transaction, store_id, id, change, now)
             await store.mark_cancelled(transaction, id)
+            await sweeps.plan_now(transaction, sweeps.VECTOR_STORE_BATCH, id, now)
         return await store.get_batch(transaction, project_id, store_id, id)
 
     return await context.database.write(work)
@@ -300,6 +311,21 @@ async def sweep_detached(context: Context, item: str) -> bool:
         return True
 
 
+async def sweep_cancelled(context: Context, batch_id: str) -> bool:
+    """Remove some of the chunks that the cancelled files of a batch have left; whether nothing is left. One
+    that is put into the store again meanwhile is whoever's who reads it."""
+    left = await context.database.scan(partial(progress.cancelled_left, batch_id=batch_id))
+    if left is None:
+        return True
+
+    async def work(transaction: Transaction) -> None:
+        if await progress.hold_cancelled(transaction, *left):
+            await search.remove_some(transaction, *left, CHUNKS_AT_ONCE)
+
+    await context.database.write_behind(work)
+    return False
+
+
 async def sweep_expired(context: Context) -> bool:
     """Remove some of what expired stores hold; whether nothing is left. Their files stay listed."""
     now = context.now()
@@ -317,9 +343,10 @@ async def empty_some(context: Context, store_id: str, now: int) -> bool:
             number = len(batches)
             change = Change(in_progress=-number, cancelled=number)
             await store.recount(transaction, store_id, "", change, now)
-            for batch_id in sorted(batches):
-                if batch_id:
-                    await store.recount_batch(transaction, batch_id, moved("in_progress", "cancelled"))
+            for batch_id, files_of_it in sorted(Counter(filter(None, batches)).items()):
+                change = Change(in_progress=-files_of_it, cancelled=files_of_it)
+                await store.recount_batch(transaction, batch_id, change)
+                await store.mark_cancelled(transaction, batch_id)
             return False
         if await search.remove_store_some(transaction, store_id, CHUNKS_AT_ONCE):
             return False

@@ -2,9 +2,10 @@
 
 from threadkeep.errors import Invalid, Problem
 from threadkeep.http.request import Request, Response
+from threadkeep.idempotency.endpoints import once
 from threadkeep.search import base as search
 from threadkeep.vector_stores import actions, files, store
-from threadkeep.vector_stores.model import FILTERS, FileContent, FileContents
+from threadkeep.vector_stores.model import FILTERS
 
 BETWEEN_POLLS = 250
 """Milliseconds that poll helpers leave between polls."""
@@ -56,8 +57,12 @@ def place(request: Request) -> tuple[str, str]:
 async def create_vector_store_file(request: Request) -> Response:
     """POST /vector_stores/{vector_store_id}/files"""
     new = request.parse("create_vector_store_file")
-    file = await actions.attach(request.context, *place(request), new)
-    return with_poll_after(request.reply(request.dialect.vector_store_file(file)))
+
+    async def attach(inner: Request) -> Response:
+        file = await actions.attach(inner.context, *place(inner), new)
+        return inner.reply(inner.dialect.vector_store_file(file))
+
+    return with_poll_after(await once(request, request.body, attach))
 
 
 async def list_vector_store_files(request: Request) -> Response:
@@ -102,12 +107,12 @@ async def delete_vector_store_file(request: Request) -> Response:
 async def retrieve_vector_store_file_content(request: Request) -> Response:
     """GET /vector_stores/{vector_store_id}/files/{file_id}/content"""
     (project_id, id), file_id = place(request), request.path["file_id"]
-    async with request.context.database.read() as transaction:
-        file = await files.get(transaction, project_id, id, file_id)
-        done = file.status == "completed"
-        texts = await search.contents(transaction, id, file_id) if done else []
-    contents = FileContents(data=[FileContent("text", text) for text in texts])
-    return request.reply(request.dialect.vector_store_file_content(contents))
+    database = request.context.database
+    async with database.read() as transaction:
+        await files.get(transaction, project_id, id, file_id)
+        text = await search.text_of(transaction, id, file_id)
+    stream = request.dialect.vector_store_file_content(search.pieces(database, text))
+    return Response(200, stream=stream)
 
 
 # ---------------------------------------------------------------- batches
@@ -116,8 +121,12 @@ async def retrieve_vector_store_file_content(request: Request) -> Response:
 async def create_vector_store_file_batch(request: Request) -> Response:
     """POST /vector_stores/{vector_store_id}/file_batches"""
     new = request.parse("create_vector_store_file_batch")
-    batch = await actions.create_batch(request.context, *place(request), new)
-    return with_poll_after(request.reply(request.dialect.vector_store_file_batch(batch)))
+
+    async def create(inner: Request) -> Response:
+        batch = await actions.create_batch(inner.context, *place(inner), new)
+        return inner.reply(inner.dialect.vector_store_file_batch(batch))
+
+    return with_poll_after(await once(request, request.body, create))
 
 
 async def retrieve_vector_store_file_batch(request: Request) -> Response:

@@ -231,7 +231,8 @@ BEGIN_ANEW = """
     SET batch_id = COALESCE(CAST(:batch_id AS TEXT), batch_id),
         attributes = COALESCE(CAST(:attributes AS TEXT), attributes), status = 'in_progress', usage_bytes = 0,
         last_error = NULL, max_tokens = :max_tokens, overlap_tokens = :overlap_tokens, created_at = :now,
-        owner = NULL, due_at = :now, embedded_by = ''
+        owner = NULL, due_at = :now, embedded_by = '', embedding_claim = NULL, embedding_due_at = 0,
+        embedding_failures = 0
     WHERE store_id = :store_id AND file_id = :file_id
 """
 

@@ -179,6 +179,9 @@ class Ingestion(Struct, frozen=True, kw_only=True):
     sha256: str
     max_tokens: int
     overlap_tokens: int
+    tries: int
+    """How many claims there were before this one and with it, but those that were given back."""
+    put_off_since: int | None
 
 
 def key_of(store_id: str, file_id: str) -> str:

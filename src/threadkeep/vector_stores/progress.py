@@ -4,6 +4,10 @@ A file's row in a store is the job of making it searchable: `due_at` says when s
 next, now for a file that nobody works, the end of the lease for one that is worked, null once it is over.
 Whoever works it names its claim. A claim that is lost (`Lost`) means that another process has the file, that
 it was taken from the store, or that it is over: the worker undoes its transaction and stops without a word.
+
+`attempt` counts claims for ever, since others tell by it that a file was read anew. Two columns that serve
+`reembedding` once the file is completed serve here until then: `embedding_failures` counts the claims that
+came to no end, and `embedding_due_at` says since when the file is put off, 0 where it is not.
 """
 
 from collections.abc import Sequence
@@ -43,10 +47,11 @@ async def due(transaction: Transaction, now: int, rows: int) -> list[str]:
 
 
 CLAIM = """
-    UPDATE vector_store_files SET owner = :owner, attempt = attempt + 1, due_at = :until
+    UPDATE vector_store_files
+    SET owner = :owner, attempt = attempt + 1, due_at = :until, embedding_failures = embedding_failures + 1
     WHERE store_id = :store_id AND file_id = :file_id AND due_at <= :now
     AND store_id IN (SELECT id FROM vector_stores WHERE id = :store_id)
-    RETURNING attempt, project_id, max_tokens, overlap_tokens
+    RETURNING attempt, project_id, max_tokens, overlap_tokens, embedding_failures, embedding_due_at
 """
 OF_FILE = "SELECT filename, bytes, sha256 FROM files WHERE id = :file_id"
 
@@ -69,12 +74,22 @@ async def claim(transaction: Transaction, key: str, owner: str, now: int, until:
         sha256=file[2],
         max_tokens=row[2],
         overlap_tokens=row[3],
+        tries=row[4],
+        put_off_since=row[5] or None,
     )
 
 
 _CLAIMED = "store_id = :store_id AND file_id = :file_id AND owner = :owner AND attempt = :attempt"
 RENEW = f"UPDATE vector_store_files SET due_at = :until WHERE {_CLAIMED} RETURNING attempt"
-RELEASE = f"UPDATE vector_store_files SET owner = NULL, due_at = :now WHERE {_CLAIMED}"
+RELEASE = f"""
+    UPDATE vector_store_files SET owner = NULL, due_at = :now, embedding_failures = embedding_failures - 1
+    WHERE {_CLAIMED}
+"""
+PUT_OFF = f"""
+    UPDATE vector_store_files
+    SET owner = NULL, due_at = :until, embedding_failures = embedding_failures - 1, embedding_due_at = :since
+    WHERE {_CLAIMED}
+"""
 HOLD = f"UPDATE vector_store_files SET attempt = attempt WHERE {_CLAIMED} RETURNING attempt"
 
 
@@ -98,6 +113,11 @@ async def release(transaction: Transaction, claim: Claim, now: int) -> None:
     """Hand a file over to whoever takes it, if it still is the claim's."""
     await transaction.run(RELEASE, {**of_claim(claim), "now": now})
     await transaction.wake(CHANNEL)
+
+
+async def put_off(transaction: Transaction, claim: Claim, since: int, until: int) -> None:
+    """Leave a file alone until then, as it has been `since`, if it still is the claim's."""
+    await transaction.run(PUT_OFF, {**of_claim(claim), "since": since, "until": until})
 
 
 async def hold(transaction: Transaction, claim: Claim) -> None:
@@ -150,3 +170,31 @@ async def finish(
     change = moved("in_progress", status, usage_bytes)
     if row is None or not await store.recount(transaction, claim.store_id, row[0], change, now):
         raise Lost
+
+
+# ---------------------------------------------------------------- what is left of work that was called off
+
+CANCELLED_LEFT = """
+    SELECT store_id, file_id FROM vector_store_files f
+    WHERE batch_id = :batch_id AND status = 'cancelled' AND EXISTS (
+        SELECT 1 FROM chunks c WHERE c.store_id = f.store_id AND c.file_id = f.file_id
+    )
+    ORDER BY position LIMIT 1
+"""
+HOLD_CANCELLED = """
+    UPDATE vector_store_files SET attempt = attempt
+    WHERE store_id = :store_id AND file_id = :file_id AND status = 'cancelled'
+    RETURNING file_id
+"""
+
+
+async def cancelled_left(transaction: Transaction, batch_id: str) -> tuple[str, str] | None:
+    """A cancelled file of a batch that has chunks, as the ids of its store and its own; None for no more."""
+    row = await transaction.one(CANCELLED_LEFT, {"batch_id": batch_id})
+    return None if row is None else (row[0], row[1])
+
+
+async def hold_cancelled(transaction: Transaction, store_id: str, file_id: str) -> bool:
+    """Lock a cancelled file's row until the transaction ends; False where it is no longer cancelled."""
+    params: Params = {"store_id": store_id, "file_id": file_id}
+    return await transaction.one(HOLD_CANCELLED, params) is not None

@@ -5,7 +5,7 @@ objects look, and how each error is put.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +21,13 @@ from threadkeep.runs.model import Run, RunStep
 from threadkeep.search.model import SearchResults
 from threadkeep.threads.model import Thread
 from threadkeep.uploads.model import Upload, UploadPart
-from threadkeep.vector_stores.model import FileBatch, FileContents, VectorStore, VectorStoreFile
+from threadkeep.vector_stores.model import (
+    FileBatch,
+    FileContent,
+    FileContents,
+    VectorStore,
+    VectorStoreFile,
+)
 from threadkeep.wire.check import problems
 
 encode = msgspec.json.Encoder().encode
@@ -139,9 +145,17 @@ class Dialect(Struct, frozen=True, kw_only=True):
         """Files that were put into a vector store together."""
         return text_of(batch)
 
-    def vector_store_file_content(self, contents: FileContents) -> str:
-        """A file's text, as it is searched."""
-        return text_of(contents)
+    async def vector_store_file_content(
+        self, pieces: AsyncIterator[Sequence[str]]
+    ) -> AsyncGenerator[bytes, None]:
+        """A file's text, as it is searched: bit by bit, since it may be too long to hold."""
+        before, after = encode(FileContents(data=[])).split(b"[]")
+        yield before + b"["
+        comma = b""
+        async for texts in pieces:
+            yield comma + encode([FileContent("text", text) for text in texts])[1:-1]
+            comma = b","
+        yield b"]" + after
 
     def search_results(self, results: SearchResults) -> str:
         """What a search in a vector store has found."""

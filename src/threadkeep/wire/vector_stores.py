@@ -138,7 +138,8 @@ Files = Annotated[list[CreateVectorStoreFile], Meta(min_length=1, max_length=MAX
 
 
 class CreateVectorStoreFileBatch(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`file_ids`, all cut alike and with the same attributes; or `files`, each with its own."""
+    """`file_ids`, all cut alike and with the same attributes; or `files`, each with its own, beside which
+    what is given for all counts for nothing."""
 
     file_ids: Ids | None = None
     files: Files | None = None
@@ -148,12 +149,11 @@ class CreateVectorStoreFileBatch(Struct, frozen=True, kw_only=True, forbid_unkno
 
 def new_batch(body: CreateVectorStoreFileBatch) -> list[NewFile]:
     """The files of a batch. Raises `Invalid` unless they come in one of the two ways."""
-    if body.files is None and body.file_ids is None:
+    if body.files is not None and body.file_ids is not None:
+        raise Invalid(Problem(("file_ids",), "exclusive", expected="files"))
+    if body.files is not None:
+        return [file_of(one, ("files", index)) for index, one in enumerate(body.files)]
+    if body.file_ids is None:
         raise Invalid(Problem(("file_ids",), "missing"))
     chunking = chunking_of(body.chunking_strategy)
-    if body.files is None:
-        return [NewFile(id, chunking, body.attributes) for id in body.file_ids or []]
-    for name in ("file_ids", "chunking_strategy", "attributes"):
-        if getattr(body, name) is not None:
-            raise Invalid(Problem((name,), "exclusive", expected="files"))
-    return [file_of(one, ("files", index)) for index, one in enumerate(body.files)]
+    return [NewFile(id, chunking, body.attributes) for id in body.file_ids]

@@ -44,6 +44,8 @@ ATTEMPTS = 5
 ROWS = Size(largest=256, worth=32, in_flight=4)
 QUESTIONS = Size(largest=32, worth=8, in_flight=4)
 """Reads may wait for the disk, and then side by side."""
+WITHOUT_END = 1e8
+"""Seconds, some years: asyncpg knows no other way to say it for all that is sent."""
 OUR_LOCK = 0x7468726561646B  # "threadk"
 SECONDS_TO_RECOVER = 10.0
 SECONDS_BETWEEN_ATTEMPTS = 0.2
@@ -57,13 +59,15 @@ class PostgresTransaction:
     def __init__(self, connection: Connection) -> None:
         self._all = connection.all
         self._raw = connection.raw
+        self._timeout: float | None = None
+        """Seconds that the connection gives what is defined; None for as many as to all else."""
         self.chunks: ChunkIndex = PostgresChunks(self)
 
     async def all(self, sql: str, params: Params) -> list[Row]:
         return await self._all(sql, params)
 
     async def one(self, sql: str, params: Params) -> Row | None:
-        rows = await self._all(sql, params)
+        rows = await self.all(sql, params)
         return rows[0] if rows else None
 
     async def run(self, sql: str, params: Params) -> None:
@@ -71,6 +75,15 @@ class PostgresTransaction:
 
     async def alone(self) -> None:
         await self._raw.execute(f"SELECT pg_advisory_xact_lock({OUR_LOCK})")
+
+    async def unhurried(self) -> None:
+        self._timeout = WITHOUT_END
+        bound = await self._raw.fetchval("SHOW lock_timeout")
+        await self._raw.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
+        if not await self._raw.fetchval(f"SELECT pg_try_advisory_xact_lock({OUR_LOCK})"):
+            log.info("event=migration_awaited")
+            await self._raw.execute(f"SELECT pg_advisory_xact_lock({OUR_LOCK})", timeout=WITHOUT_END)
+        await self._raw.execute(f"SET LOCAL lock_timeout = '{bound}'")
 
     async def wake(self, channel: str) -> None:
         await self._all("SELECT pg_notify(:channel, '')", {"channel": channel})
@@ -81,22 +94,41 @@ class PostgresTransaction:
 
     async def define(self, sql: str) -> None:
         # Ids and cursors are compared byte by byte, as they were made.
-        await self._raw.execute(re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', sql))
+        await self._raw.execute(re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', sql), timeout=self._timeout)
+
+
+class PostgresReading(PostgresTransaction):
+    """Statements that each see the latest commit, and are tried again where they met others: on a standby
+    a read gives way to what is repeated there."""
+
+    def __init__(self, connection: Connection, pool: Pool) -> None:
+        super().__init__(connection)
+        self._pool = pool
+
+    async def all(self, sql: str, params: Params) -> list[Row]:
+        for attempt in range(ATTEMPTS):
+            try:
+                return await self._all(sql, params)
+            except CONFLICTS as problem:
+                log.info("event=read_conflict attempt=%d problem=%r", attempt + 1, problem)
+                if self._raw.is_in_transaction():  # where each statement has one of its own
+                    await self._raw.execute("ROLLBACK")
+        raise self._pool.noted(Unavailable("the read met others too often", BUSY))
 
 
 class Reading:
     """`async with` around statements that each see the latest commit."""
 
     def __init__(self, pool: Pool) -> None:
-        self._borrowed = pool.connection()
+        self._pool, self._borrowed = pool, pool.connection()
 
     async def __aenter__(self) -> Transaction:
-        return PostgresTransaction(await self._borrowed.__aenter__())
+        return PostgresReading(await self._borrowed.__aenter__(), self._pool)
 
     async def __aexit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
         await self._borrowed.__aexit__(kind, problem, trace)
         if isinstance(problem, TROUBLE):
-            raise unavailable(problem) from problem
+            raise self._pool.noted(unavailable(problem)) from problem
 
 
 class PostgresDatabase:
@@ -155,7 +187,7 @@ class PostgresDatabase:
                 return await self._write_once(work)
             except CONFLICTS as problem:
                 log.info("event=write_conflict attempt=%d problem=%r", attempt + 1, problem)
-        raise Unavailable("the write met others too often", BUSY)
+        raise self._pool.noted(Unavailable("the write met others too often", BUSY))
 
     async def _write_once(self, work: Work[T]) -> T:
         """`work` in a transaction. Whether a commit that was not answered took place is looked up."""
@@ -174,7 +206,11 @@ class PostgresDatabase:
                 found = await recovered(self._pool, connection.backend, commits.CLOSE, asked)
                 if found[0][0] == commit.number:
                     return result
-            raise self._health.failed(unavailable(problem)) from problem
+            raise self._failed(problem) from problem
+
+    def _failed(self, problem: BaseException) -> Unavailable:
+        """What a write is refused for, remembered and noted."""
+        return self._pool.noted(self._health.failed(unavailable(problem)))
 
     async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         coalescer = self._coalescers.get(together.many)
@@ -190,7 +226,11 @@ class PostgresDatabase:
 
     async def _write_each(self, together: Together[K], rows: list[K]) -> list[bool]:
         """Which of the rows were written."""
-        written = await self._write_many(together, rows)
+        try:
+            written = await self._write_many(together, rows)
+        except (asyncpg.PostgresError, ValueError) as problem:
+            log.warning("event=write_refused rows=%d problem=%r", len(rows), problem)
+            written = set()  # one of them is at fault: by itself each meets what is its own
         return [row.id in written for row in rows]
 
     async def _write_many(self, together: Together[K], rows: list[K]) -> set[str]:
@@ -213,11 +253,8 @@ class PostgresDatabase:
                     found = await recovered(self._pool, backend, together.which, arrays)
                     if found:
                         return {row[0] for row in found}
-                raise self._health.failed(unavailable(problem)) from problem
-            except (asyncpg.PostgresError, ValueError) as problem:
-                log.warning("event=write_refused rows=%d problem=%r", len(rows), problem)
-                return set()  # one of them is at fault: by itself each meets what is its own
-        raise Unavailable("the write met others too often", BUSY)
+                raise self._failed(problem) from problem
+        raise self._pool.noted(Unavailable("the write met others too often", BUSY))
 
     def listen(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
         return self._listener.add(channel, callback)
@@ -270,4 +307,4 @@ async def recovered(pool: Pool, lost: Backend | None, question: str, params: Par
         except (*TROUBLE, Unavailable) as problem:
             log.info("event=recovering problem=%r", problem)
             await asyncio.sleep(SECONDS_BETWEEN_ATTEMPTS)
-    raise Unavailable("the connection was lost in a commit, whose outcome is not known")
+    raise pool.noted(Unavailable("the connection was lost in a commit, whose outcome is not known"))

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL: asyncpg, each with the statements that it has prepared, and a pool of them."""
 
 import asyncio
+import itertools
 import re
 import secrets
 from datetime import datetime
@@ -12,8 +13,9 @@ from msgspec import Struct
 
 from threadkeep.errors import Unavailable
 from threadkeep.storage.database import Params, Row
-from threadkeep.storage.health import BUSY, FULL, READ_ONLY, REFUSED, UNREACHABLE, said
+from threadkeep.storage.health import BUSY, FULL, READ_ONLY, REFUSED, UNREACHABLE, Causes, said
 from threadkeep.storage.postgres.commits import PREPARE, Commit
+from threadkeep.storage.postgres.hosts import reached
 
 TROUBLE = (
     asyncpg.PostgresConnectionError,
@@ -24,16 +26,34 @@ TROUBLE = (
     asyncpg.LockNotAvailableError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InternalClientError,
+    # A disk that fails: what the server cannot read of its files, may not, or finds damaged.
+    asyncpg.PostgresSystemError,
+    asyncpg.InsufficientPrivilegeError,
+    asyncpg.DataCorruptedError,
+    asyncpg.IndexCorruptedError,
     OSError,
     TimeoutError,
 )
 """What keeps a healthy statement from being carried out; it may be tried again later."""
-LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.OperatorInterventionError, OSError)
+LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    OSError,
+)
 """Of these, the ones after which nobody knows whether a commit took place..."""
 CERTAIN = (asyncpg.QueryCanceledError, ValueError)
 """...but for these: a statement that took too long, and a value that was never sent."""
-SPOILS = (TimeoutError, asyncio.CancelledError, asyncpg.ReadOnlySQLTransactionError)
-"""After these a connection is not used again: its server is silent, or still at work, or only a copy now."""
+SPOILS = (
+    TimeoutError,
+    asyncio.CancelledError,
+    asyncpg.InternalClientError,
+    asyncpg.ReadOnlySQLTransactionError,
+)
+"""After these a connection is not used again: its server is silent, still at work, about to end it, or only a
+copy now."""
 REASONS = (
     ((asyncpg.ReadOnlySQLTransactionError,), READ_ONLY),
     ((asyncpg.DiskFullError,), FULL),
@@ -42,6 +62,10 @@ REASONS = (
     (LOST, UNREACHABLE),
 )
 """What each trouble is called: by the first line that fits."""
+PASSING = re.compile(
+    "starting up|shutting down|accepting connections|login_retry|too many|no more connections"
+)
+"""What a PgBouncer says of what will pass. It gives the same code to all that it says, and passes on."""
 SECONDS_FOR_A_CONNECTION = 5.0
 SECONDS_OF_SILENCE = 5.0
 """How long after the time that the server itself allows a statement its connection counts as lost."""
@@ -78,6 +102,13 @@ class PostgresOptions(Struct, frozen=True):
         }
 
     @property
+    def arrival(self) -> str:
+        """What sets all of the above for good, and tells whose process is at the other end. These are no
+        parameters of the connection's start: a PgBouncer takes none that it does not know."""
+        kept = ", ".join(f"set_config('{name}', '{value}', FALSE)" for name, value in self.session.items())
+        return f"SELECT pid, backend_start, {kept} FROM pg_stat_activity WHERE pid = pg_backend_pid()"
+
+    @property
     def begin(self) -> str:
         """How a transaction is begun; with all of the above where a connection keeps nothing."""
         local = () if self.prepared else self.session.items()
@@ -95,6 +126,15 @@ def unavailable(problem: BaseException) -> Unavailable:
         if isinstance(problem, kinds):
             return Unavailable(said(problem), reason)
     return Unavailable(said(problem))
+
+
+def not_let_in(problem: BaseException) -> Unavailable:
+    """As `unavailable`, of a connection that could not be made."""
+    if isinstance(problem, asyncpg.TargetServerAttributeNotMatched):
+        return Unavailable("no host is as target_session_attrs wants it", READ_ONLY)
+    if isinstance(problem, asyncpg.ProtocolViolationError) and not PASSING.search(str(problem)):
+        return Unavailable(said(problem), REFUSED)
+    return unavailable(problem)
 
 
 def held(value: Any) -> Any:
@@ -133,6 +173,8 @@ class Connection:
         self.raw, self.backend = raw, backend
         self._prepared, self._begin = options.prepared, options.begin
         self._statements: dict[str, tuple[Any, tuple[str, ...]]] = {}
+        self._numbers = itertools.count()
+        """Of statements: one that failed halfway may have left its name with the server."""
         self._name, self._commits = secrets.token_hex(8), 0
         self._notes = False
         """Whether `PREPARE` was carried out."""
@@ -144,7 +186,7 @@ class Connection:
             text, names = numbered(sql)
             if not self._prepared:
                 return await self.all_numbered(text, [held(params[name]) for name in names])
-            name = f"threadkeep_{len(self._statements)}"  # without one the server would plan it at every use
+            name = f"threadkeep_{next(self._numbers)}"  # without one the server would plan it at every use
             known = self._statements[sql] = (await self.raw.prepare(text, name=name), names)
         statement, names = known
         return cast("list[Row]", await statement.fetch(*[held(params[name]) for name in names]))
@@ -186,6 +228,8 @@ class Pool:
     def __init__(self, options: PostgresOptions) -> None:
         self._options = options
         self._idle: list[Connection] = []
+        self._causes: Causes | None = None
+        """Where causes of trouble are noted, once there was a connection: until then whoever starts tells."""
         self._places = asyncio.Semaphore(options.connections)
 
     def connection(self) -> "Borrowed":
@@ -219,19 +263,27 @@ class Pool:
             if not connection.raw.is_closed():
                 return connection
         try:
-            return await connect(self._options)
+            connection = await connect(self._options)
         except BaseException as problem:
             self._places.release()
             if isinstance(problem, (*TROUBLE, ValueError)):
-                raise unavailable(problem) from problem
+                raise self.noted(not_let_in(problem)) from problem
             raise
+        self._causes = self._causes or Causes()
+        return connection
 
     async def _wait(self) -> None:
         try:
             async with asyncio.timeout(SECONDS_FOR_A_CONNECTION):
                 await self._places.acquire()
         except TimeoutError:
-            raise Unavailable("every database connection is in use", BUSY) from None
+            raise self.noted(Unavailable("every database connection is in use", BUSY)) from None
+
+    def noted(self, problem: Unavailable) -> Unavailable:
+        """Leave in the log what a request is refused for."""
+        if self._causes:
+            self._causes.note(problem)
+        return problem
 
     def _give_back(self, connection: Connection) -> None:
         self._places.release()
@@ -265,24 +317,24 @@ class Borrowed:
         await self._pool.free(self._connection, problem)
 
 
-WHO = "SELECT pid, backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid()"
-
-
 async def connect(options: PostgresOptions) -> Connection:
     """A connection with our limits on it."""
-    settings = {"application_name": "threadkeep", **options.session}
-    raw = await asyncpg.connect(
-        options.url,
-        timeout=SECONDS_FOR_A_CONNECTION,
-        server_settings=settings if options.prepared else None,
-        statement_cache_size=0,
-        command_timeout=options.statement_timeout / 1000 + SECONDS_OF_SILENCE,
-    )
-    if not options.prepared:
-        return Connection(raw, options, None)
+    silence = options.statement_timeout / 1000 + SECONDS_OF_SILENCE
+    name = "threadkeep" if options.prepared else None  # else it would stay on what others use too
+    raw = await reached(options.url, name, SECONDS_FOR_A_CONNECTION, silence)
     try:
-        ((pid, start),) = await raw.fetch(WHO, timeout=SECONDS_FOR_A_CONNECTION)
+        require_utf8(raw)
+        if not options.prepared:
+            return Connection(raw, options, None)
+        ((pid, start, *_),) = await raw.fetch(options.arrival, timeout=SECONDS_FOR_A_CONNECTION)
     except BaseException:
         raw.terminate()
         raise
     return Connection(raw, options, Backend(pid, start))
+
+
+def require_utf8(raw: Any) -> None:
+    """Another encoding lacks characters that texts have. Raises `Unavailable`."""
+    encoding = getattr(raw.get_settings(), "server_encoding", "UTF8")  # what lies between may not tell
+    if encoding != "UTF8":
+        raise Unavailable(f"its encoding is {encoding}, and must be UTF8", REFUSED)

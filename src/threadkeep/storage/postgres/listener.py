@@ -7,9 +7,8 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import asyncpg
-
 from threadkeep.storage.postgres.connection import SECONDS_FOR_A_CONNECTION, PostgresOptions
+from threadkeep.storage.postgres.hosts import reached
 
 SECONDS_BETWEEN_CHECKS = 30.0
 """A connection whose other end has vanished without a word is found out after so long."""
@@ -25,6 +24,7 @@ class Listener:
         self._callbacks: list[tuple[str, Callable[[], None]]] = []
         self._changed = asyncio.Event()
         """Set when there is a reason to look at the connection: it is lost, or lacks a channel."""
+        self._delay = FIRST_DELAY
         self._task: asyncio.Task[None] | None = None
 
     def add(self, channel: str, callback: Callable[[], None]) -> Callable[[], None]:
@@ -42,27 +42,20 @@ class Listener:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        delay = FIRST_DELAY
         while True:
             try:
                 raw = await self._connect()
                 try:
-                    delay = FIRST_DELAY
                     await self._listen(raw)
                 finally:
                     raw.terminate()
             except Exception as problem:  # whatever it was: the next attempt may fare better
-                log.info("event=listener_lost retry_in=%.1f problem=%r", delay, problem)
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, LONGEST_DELAY)
+                log.info("event=listener_lost retry_in=%.1f problem=%r", self._delay, problem)
+            await asyncio.sleep(self._delay)
+            self._delay = min(2 * self._delay, LONGEST_DELAY)
 
     async def _connect(self) -> Any:
-        raw = await asyncpg.connect(
-            self._options.url,
-            timeout=SECONDS_FOR_A_CONNECTION,
-            server_settings={"application_name": "threadkeep listener"},
-            statement_cache_size=0,
-        )
+        raw = await reached(self._options.url, "threadkeep listener", SECONDS_FOR_A_CONNECTION)
         raw.add_termination_listener(lambda _: self._changed.set())
         return raw
 
@@ -74,6 +67,7 @@ class Listener:
             for channel in {channel for channel, _ in self._callbacks} - heard:
                 await raw.add_listener(channel, self._hear)
                 heard.add(channel)
+                self._delay = FIRST_DELAY  # not before: a standby takes connections, but no LISTEN
                 self._call(channel)  # for what was said before anybody listened
             with suppress(TimeoutError):
                 async with asyncio.timeout(SECONDS_BETWEEN_CHECKS):

@@ -1,0 +1,138 @@
+"""Which older encoding a text is in, and that all of it is read, however long it is."""
+
+import io
+
+import pytest
+
+from tests.ingestion import languages
+from threadkeep.ingestion.extract import text_of
+from threadkeep.ingestion.plain import BLOCK
+
+pytestmark = pytest.mark.promise("ingestion.encodings")
+
+
+def read(filename: str, content: bytes) -> str:
+    return "".join(text_of(io.BytesIO(content), filename).parts)
+
+
+WRITTEN = [
+    (language, encoding)
+    for names, encodings in {
+        "FRENCH SPANISH PORTUGUESE GERMAN SWEDISH": "latin-1 cp1252 iso8859_15 cp850",
+        "ITALIAN": "latin-1 cp1252 iso8859_15",
+        "POLISH CZECH HUNGARIAN": "cp1250 iso8859_2 cp852",
+        "TURKISH": "cp1254 iso8859_9",
+        "RUSSIAN": "cp1251 koi8_r iso8859_5 cp866",
+        "UKRAINIAN": "cp1251 koi8_u",
+        "GREEK": "cp1253 iso8859_7",
+        "HEBREW": "cp1255 iso8859_8",
+        "ARABIC": "cp1256",
+        "JAPANESE": "shift_jis euc_jp",
+        "CHINESE": "gb2312 gb18030",
+        "TRADITIONAL": "big5 gb18030",
+        "KOREAN": "euc_kr",
+    }.items()
+    for language in names.split()
+    for encoding in encodings.split()
+]
+
+
+@pytest.mark.parametrize("length", [150, 400, 1000, 1500, 2000])
+@pytest.mark.parametrize(("language", "encoding"), WRITTEN)
+def test_a_text_is_read_in_the_encodings_of_its_language(language, encoding, length):
+    text = (getattr(languages, language) * 5)[:length]
+    assert read("a.txt", text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("un crème à la façon", "latin-1"), ("Señor Núñez", "cp1252"), ("São Paulo", "latin-1"),
+        ("Äpfel", "cp1252"),
+        ("It’s “quoted” – isn’t it…", "cp1252"), ("Łódź", "cp1250"), ("Привет, мир", "cp1251"),
+        ("Français, Deutsch (Österreich), Español, Português, Svenska (Malmö), Íslenska", "cp1252"),
+        ("ㅋㅋㅋ 진짜? 나도 갈래 ㅠㅠ ㅎㅎ 오늘 저녁에 만나자", "euc_kr"), ("日本語", "shift_jis"),
+        ("中文", "gb18030"),
+    ],
+)  # fmt: skip
+def test_a_few_words_of_another_language_are_read(text, encoding):
+    english = "The quick brown fox jumps over the lazy dog, and nobody minds.\n" * 200
+    assert (
+        read("a.txt", (english + text + "\n" + english).encode(encoding)) == english + text + "\n" + english
+    )
+    assert read("a.txt", text.encode(encoding)) == text
+
+
+EAST_ASIAN = [
+    ("CHINESE", "gb18030"), ("JAPANESE", "shift_jis"), ("JAPANESE", "euc_jp"), ("KOREAN", "euc_kr"),
+    ("TRADITIONAL", "big5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("lines", [True, False])
+@pytest.mark.parametrize(("language", "encoding"), EAST_ASIAN)
+def test_a_character_may_lie_across_the_end_of_a_block(language, encoding, lines, before):
+    text = getattr(languages, language)
+    text = text if lines else "".join(c for c in text if c > "\x7f")
+    text = "a" * before + text * (2 * BLOCK // len(text.encode(encoding)) + 1)
+    assert len(text.encode(encoding)) > 2 * BLOCK
+    assert read("a.txt", text.encode(encoding)) == text
+
+
+def test_characters_of_four_bytes_may_lie_across_the_end_of_a_block():
+    text = languages.CHINESE + "𠀀㐀" + languages.CHINESE
+    for before in range(4):
+        whole = "a" * before + text * (BLOCK // len(text.encode("gb18030")) + 2)
+        assert read("a.txt", whole.encode("gb18030")) == whole
+
+
+@pytest.mark.parametrize(("language", "encoding"), EAST_ASIAN)
+def test_a_text_that_ends_within_a_character_is_read(language, encoding):
+    text = getattr(languages, language).rstrip("\n") + "人"
+    assert read("a.txt", text.encode(encoding)[:-1]) == text[:-1] + "\ufffd"
+
+
+@pytest.mark.parametrize(("language", "encoding"), EAST_ASIAN)
+def test_a_damaged_byte_does_not_hide_the_encoding(language, encoding):
+    text = getattr(languages, language) * 3
+    damaged = "人".encode(encoding)[:1]
+    content = text.encode(encoding) + damaged + b"\n" + text.encode(encoding)
+    assert read("a.txt", content) == f"{text}\ufffd\n{text}"
+
+
+@pytest.mark.parametrize("place", [BLOCK - 2, BLOCK, 2 * BLOCK + 7])
+@pytest.mark.parametrize(
+    ("language", "encoding"),
+    [("FRENCH", "latin-1"), ("RUSSIAN", "koi8_r"), ("POLISH", "cp1250"), *EAST_ASIAN],
+)
+def test_letters_beyond_ascii_may_come_late(language, encoding, place):
+    english = ("The quick brown fox jumps over the lazy dog.\n" * (place // 40))[: place - 1] + "\n"
+    text = english + getattr(languages, language)
+    assert read("a.txt", text.encode(encoding)) == text
+
+
+def test_the_last_letter_may_be_the_only_one_beyond_ascii():
+    text = "An invitation to the café"
+    assert read("a.txt", text.encode("latin-1")) == text
+
+
+def test_characters_that_windows_adds_may_come_late():
+    text = languages.JAPANESE * (2 * BLOCK // len(languages.JAPANESE)) + "①髙島屋㈱\n"
+    assert "〜" in languages.JAPANESE  # which Windows takes for another sign
+    assert read("a.txt", text.encode("cp932", "replace").replace(b"?", b"")).endswith("①髙島屋㈱\n")
+
+
+# ---------------------------------------------------------------- what a page says of itself
+
+
+@pytest.mark.parametrize(
+    "charset",
+    ["hex", "rot13", "zlib", "base64", "undefined", "idna", "punycode", "unicode_escape", "utf-7", "cp037",
+     "utf-16", "UTF-16LE", "utf-16be", "utf-32", "utf-32le", "no-such-thing", "...", "x" * 500],
+)  # fmt: skip
+def test_a_page_that_cannot_be_what_it_says_is_guessed(charset):
+    page = f'<head><meta charset="{charset}"></head><p>{languages.FRENCH}'
+    words = languages.FRENCH.split()
+    assert read("a.html", page.encode("latin-1")).split() == words
+    assert read("a.html", page.encode()).split() == words
