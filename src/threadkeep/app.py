@@ -62,10 +62,19 @@ def naming_the_setting() -> Iterator[None]:
 
 
 async def wait_for_database(settings: Settings) -> None:
+    """Return once PostgreSQL answers and has our schema. Both are waited for here, where a signal still ends
+    the process at once: later the server would see to it after its start. Raises `Unavailable`."""
+    if settings.database_url.startswith(POSTGRES):
+        await wait_for_answer(settings)
+        if await pending_migrations(settings):
+            await apply_migrations(settings)
+
+
+async def wait_for_answer(settings: Settings) -> None:
     """Return once PostgreSQL answers: started together, it may take longer, and so may the choice of the
     host that takes writes, or others that hold all its connections. Raises `Unavailable`."""
     latest = time.monotonic() + SECONDS_TO_WAIT
-    while settings.database_url.startswith(POSTGRES):
+    while True:
         try:
             async with open_database(settings, migrated=False) as database:
                 with naming_the_setting():

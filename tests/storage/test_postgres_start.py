@@ -1,7 +1,10 @@
 """A server whose PostgreSQL is not there when it starts."""
 
+import asyncio
+import signal
 import threading
 
+import asyncpg
 import httpx
 import pytest
 
@@ -11,6 +14,7 @@ from tests.support.waiting import until
 from threadkeep import app
 from threadkeep.cli import main
 from threadkeep.storage.migrate import migrations
+from threadkeep.storage.postgres import OUR_LOCK
 
 pytestmark = pytest.mark.promise("postgres.start")
 NOWHERE = "postgresql://me:secret@127.0.0.1:1/here"
@@ -84,6 +88,30 @@ def test_a_server_waits_for_a_connection_that_becomes_free(tmp_path, postgres):
     assert child.key
     child.stop()
     child.__exit__()
+
+
+@pytest.mark.promise("server.migrate.long")
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_start_that_waits_for_another_process_to_migrate_can_be_ended(tmp_path, postgres, workers, by):
+    url = postgres.empty(f"{tmp_path.name} waits")
+    loop = asyncio.new_event_loop()
+    other = loop.run_until_complete(asyncpg.connect(url))
+    loop.run_until_complete(other.execute(f"BEGIN; SELECT pg_advisory_xact_lock({OUR_LOCK})"))
+    child = Child(tmp_path, "--database", url, "--workers", workers)
+
+    def start() -> None:
+        with pytest.raises(AssertionError, match="did not start"):
+            child.__enter__()
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    until(lambda: (tmp_path / "log.txt").exists() and "event=migration_awaited" in child.log)
+    assert child.stop(by) != 0
+    starting.join()
+    child.__exit__()
+    loop.run_until_complete(other.close())
+    loop.close()
 
 
 @pytest.mark.promise("postgres.start.read-only")
