@@ -46,8 +46,7 @@ class Coalescer(Generic[T, R]):
         self._send, self._size = send, size
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Item[T, R]] = deque()
-        self._in_flight = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._in_flight: set[asyncio.Task[None]] = set()
         self._starting = False
         self._impatient = False
         self._timer: asyncio.TimerHandle | None = None
@@ -65,50 +64,43 @@ class Coalescer(Generic[T, R]):
         if not self._waiting or not self._in_flight:
             return bool(self._waiting)
         worth_it = self._impatient or len(self._waiting) >= self._size.worth
-        return worth_it and self._in_flight < self._size.in_flight
+        return worth_it and len(self._in_flight) < self._size.in_flight
 
-    def _start(self) -> bool:
-        """Send what may be sent; whether there was any."""
+    def _start(self) -> None:
         self._starting = False
-        before = self._in_flight
         while self._may_start():
             count = min(len(self._waiting), self._size.largest)
             batch = [self._waiting.popleft() for _ in range(count)]
-            self._in_flight += 1
             task = self._loop.create_task(self._settle(batch))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._in_flight.add(task)
+            task.add_done_callback(self._done)
             self._impatient = False
             if self._timer:
                 self._timer.cancel()
             self._timer = self._loop.call_later(SECONDS_OF_PATIENCE, self._lose_patience)
-        return self._in_flight > before
 
     def _lose_patience(self) -> None:
         self._impatient = True
         self._start()
 
+    def _done(self, task: "asyncio.Task[None]") -> None:
+        self._in_flight.discard(task)
+        self._start()
+
     async def _settle(self, batch: list[Item[T, R]]) -> None:
-        answers: Sequence[R] = []
-        failure: Exception | None = None
         try:
             answers = await self._send([item.sent for item in batch])
         except Exception as problem:
-            failure = problem
-        finally:
-            self._in_flight -= 1
-        if self._start():  # the next one leaves in the turn that this begins, and the database works on it
-            await asyncio.sleep(0)  # while those who were answered are told, which takes longer
-        for place, item in enumerate(batch):
-            if item.future.done():  # its caller has gone away
-                continue
-            if failure:
-                item.future.set_exception(failure)
-            else:
-                item.future.set_result(answers[place])
+            for item in batch:
+                if not item.future.done():  # else its caller has gone away
+                    item.future.set_exception(problem)
+            return
+        for item, answer in zip(batch, answers, strict=True):
+            if not item.future.done():
+                item.future.set_result(answer)
 
     async def drain(self) -> None:
         """Wait until everything handed in is answered."""
-        while self._waiting or self._tasks:
+        while self._waiting or self._in_flight:
             self._start()
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._in_flight)
