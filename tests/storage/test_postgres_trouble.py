@@ -327,3 +327,28 @@ def test_a_pool_without_a_free_connection_answers_503(postgres, place, house, ht
         assert [one.result().status_code for one in waiting] == [200] * CONNECTIONS
     assert http.post(messages, json=MESSAGE).status_code == 200
     assert len(http.get(messages).json()["data"]) == 1
+
+
+@pytest.mark.anyio
+async def test_large_reads_leave_connections_to_others(tmp_path, postgres, monkeypatch):
+    database = PostgresDatabase(PostgresOptions(postgres.of(tmp_path), connections=4))
+    end, under_way = asyncio.Event(), 0
+
+    async def large(transaction: Transaction) -> None:
+        nonlocal under_way
+        under_way += 1
+        await end.wait()
+
+    async def small(transaction: Transaction) -> Row | None:
+        return await transaction.one("SELECT 1", {})
+
+    large_ones = [asyncio.create_task(database.scan(large)) for _ in range(10)]
+    assert [await database.write(small) for _ in range(10)] == [(1,)] * 10
+    assert under_way == 2
+    monkeypatch.setattr("threadkeep.storage.postgres.SECONDS_FOR_A_SCAN", 0.0)
+    with pytest.raises(Unavailable, match="too many large reads"):
+        await database.scan(large)
+    end.set()
+    await asyncio.gather(*large_ones)
+    assert under_way == 10
+    await database.close()

@@ -49,6 +49,8 @@ WITHOUT_END = 1e8
 OUR_LOCK = 0x7468726561646B  # "threadk"
 SECONDS_TO_RECOVER = 10.0
 SECONDS_BETWEEN_ATTEMPTS = 0.2
+SECONDS_FOR_A_SCAN = 30.0
+"""How long one waits for others to end."""
 
 
 class PostgresTransaction:
@@ -137,6 +139,8 @@ class PostgresDatabase:
     def __init__(self, options: PostgresOptions) -> None:
         self._pool = Pool(options)
         self._coalescers: dict[str, Coalescer[Any, Any]] = {}
+        self._scans = asyncio.Semaphore(max(1, options.connections // 2))
+        """The other half of the connections stays free of what may take seconds, such as a search."""
         self._listener = Listener(options)
         self._prepared = options.prepared
         self._health = Health()
@@ -151,14 +155,14 @@ class PostgresDatabase:
             send = partial(self._answer_each, question)
             coalescer = self._coalescers[question.many] = Coalescer(send, QUESTIONS)
         answer: T | None = await coalescer.add((row, alone))
-        return await self.scan(alone) if answer is None else answer
+        return await self._read(alone) if answer is None else answer
 
     async def _answer_each(
         self, question: Question, asked: list[tuple[tuple[Value, ...], Work[T]]]
     ) -> list[T | None]:
         """The answers that are to be had from one statement; for the rest None."""
         if len(asked) == 1:  # alone a plainer statement costs less
-            return [await self.scan(asked[0][1])]
+            return [await self._read(asked[0][1])]
         columns = columns_of(question.columns, [row for row, _ in asked])
         try:
             async with self.read() as transaction:
@@ -168,6 +172,17 @@ class PostgresDatabase:
             return [None] * len(asked)  # one of them is at fault: by itself each meets what is its own
 
     async def scan(self, work: Work[T]) -> T:
+        try:
+            async with asyncio.timeout(SECONDS_FOR_A_SCAN):
+                await self._scans.acquire()
+        except TimeoutError:
+            raise self._pool.noted(Unavailable("too many large reads are under way", BUSY)) from None
+        try:
+            return await self._read(work)
+        finally:
+            self._scans.release()
+
+    async def _read(self, work: Work[T]) -> T:
         async with self.read() as transaction:
             return await work(transaction)
 
