@@ -330,8 +330,8 @@ def test_a_pool_without_a_free_connection_answers_503(postgres, place, house, ht
 
 
 @pytest.mark.anyio
-async def test_large_reads_leave_connections_to_others(tmp_path, postgres, monkeypatch):
-    database = PostgresDatabase(PostgresOptions(postgres.of(tmp_path), connections=4))
+async def test_large_reads_leave_connections_to_others(postgres, place, monkeypatch):
+    database = PostgresDatabase(PostgresOptions(postgres.url(place), connections=4))
     end, under_way = asyncio.Event(), 0
 
     async def large(transaction: Transaction) -> None:
