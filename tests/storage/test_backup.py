@@ -2,8 +2,8 @@
 
 import os
 import shutil
-import sqlite3
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,11 +64,20 @@ def back_up(house: House, to: Path) -> Restore:
     return restore
 
 
+VACUUM = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+connection.execute("VACUUM INTO ?", [sys.argv[2]])
+connection.close()
+"""
+
+
 def back_up_sqlite(house: House, to: Path) -> Restore:
+    """In a process of its own, as anyone would: of two SQLites in one process, neither sees the other's locks,
+    and the one that closes the file takes the other's away."""
     copy = to / "backup.db"
-    with sqlite3.connect(house.settings.database_path) as connection:
-        connection.execute("VACUUM INTO ?", [str(copy)])
-    connection.close()
+    command = [sys.executable, "-c", VACUUM, str(house.settings.database_path), str(copy)]
+    subprocess.run(command, check=True)
     return lambda: f"sqlite:///{copy}"
 
 
