@@ -73,8 +73,8 @@ connection.close()
 
 
 def back_up_sqlite(house: House, to: Path) -> Restore:
-    """In a process of its own, as anyone would: of two SQLites in one process, neither sees the other's locks,
-    and the one that closes the file takes the other's away."""
+    """In a process of its own, as anyone would: of two SQLites in one process, neither sees the locks of the
+    other, and whichever closes the file takes them away."""
     copy = to / "backup.db"
     command = [sys.executable, "-c", VACUUM, str(house.settings.database_path), str(copy)]
     subprocess.run(command, check=True)
