@@ -38,10 +38,9 @@ async def test_alone_they_do_not_rest():
 
 async def test_beside_others_each_rests_in_proportion():
     turns = Turns()
-    turns.entered()
-    written = await turns.behind(lambda: taking(SECONDS))
-    assert REST * SECONDS <= time.monotonic() - written < LONGEST_REST
-    turns.left()
+    with turns:
+        written = await turns.behind(lambda: taking(SECONDS))
+        assert REST * SECONDS <= time.monotonic() - written < LONGEST_REST
     written = await turns.behind(lambda: taking(SECONDS))
     assert time.monotonic() - written < REST * SECONDS
 

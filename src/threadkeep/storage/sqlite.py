@@ -246,11 +246,8 @@ class SQLiteDatabase:
             return await alone(transaction)
 
     async def write(self, work: Work[T]) -> T:
-        self._turns.entered()
-        try:
+        with self._turns:
             return await self._written(work)
-        finally:
-            self._turns.left()
 
     async def write_behind(self, work: Work[T]) -> T:
         return await self._turns.behind(partial(self._written, work))

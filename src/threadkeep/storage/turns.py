@@ -19,7 +19,7 @@ SHORTEST_REST, LONGEST_REST = 0.001, 0.5
 
 
 class Turns:
-    """`entered` and `left` are called around each write that somebody waits for."""
+    """`with` around each write that somebody waits for."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -29,12 +29,12 @@ class Turns:
         self._busy = 0.0
         """...and for how many seconds in all somebody was before."""
 
-    def entered(self) -> None:
+    def __enter__(self) -> None:
         if not self._writing:
             self._since = time.monotonic()
         self._writing += 1
 
-    def left(self) -> None:
+    def __exit__(self, *_: object) -> None:
         self._writing -= 1
         if not self._writing:
             self._busy += time.monotonic() - self._since

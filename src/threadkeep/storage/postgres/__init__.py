@@ -187,11 +187,8 @@ class PostgresDatabase:
             return await work(transaction)
 
     async def write(self, work: Work[T]) -> T:
-        self._turns.entered()
-        try:
+        with self._turns:
             return await self._written(work)
-        finally:
-            self._turns.left()
 
     async def write_behind(self, work: Work[T]) -> T:
         return await self._turns.behind(partial(self._written, work))
@@ -232,12 +229,9 @@ class PostgresDatabase:
         if coalescer is None:
             send = partial(self._write_each, together)
             coalescer = self._coalescers[together.many] = Coalescer(send, ROWS)
-        self._turns.entered()
-        try:
+        with self._turns:
             if not await coalescer.add(row):
                 await self._written(alone)
-        finally:
-            self._turns.left()
 
     async def _write_each(self, together: Together[K], rows: list[K]) -> list[bool]:
         """Which of the rows were written."""
