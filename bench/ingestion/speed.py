@@ -57,10 +57,10 @@ def measure(
 
 
 def warm_up(house: House, folder: Path) -> None:
-    """Start the process that reads files."""
+    """Start the processes that read files."""
     path = folder / "small.txt"
     path.write_text("A few words.\n" * 1000, "utf-8")
-    ingest(house, "txt", path)
+    house.wait(house.store(*[house.upload("small.txt", path) for _ in range(2)]))
 
 
 def ingest(house: House, kind: str, path: Path) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from threadkeep.storage.turns import LONGEST_REST, REST, Turns
 
 pytestmark = pytest.mark.anyio
 SECONDS = 0.02
+ALONE, BESIDE = 0.2, 0.1
 
 
 async def taking(seconds: float) -> float:
@@ -17,7 +18,7 @@ async def taking(seconds: float) -> float:
 
 
 async def test_they_go_one_at_a_time():
-    turns, running, most = Turns(), 0, 0
+    turns, running, most = Turns(ALONE, BESIDE), 0, 0
 
     async def write() -> None:
         nonlocal running, most
@@ -31,22 +32,25 @@ async def test_they_go_one_at_a_time():
 
 
 async def test_alone_they_do_not_rest():
-    turns = Turns()
+    turns = Turns(ALONE, BESIDE)
     written = await turns.behind(lambda: taking(SECONDS))
     assert time.monotonic() - written < REST * SECONDS
+    assert turns.seconds == ALONE
 
 
 async def test_beside_others_each_rests_in_proportion():
-    turns = Turns()
+    turns = Turns(ALONE, BESIDE)
     with turns:
         written = await turns.behind(lambda: taking(SECONDS))
         assert REST * SECONDS <= time.monotonic() - written < LONGEST_REST
+    assert turns.seconds == BESIDE
     written = await turns.behind(lambda: taking(SECONDS))
     assert time.monotonic() - written < REST * SECONDS
+    assert turns.seconds == ALONE
 
 
 async def test_one_that_fails_leaves_the_turn_to_the_next():
-    turns = Turns()
+    turns = Turns(ALONE, BESIDE)
 
     async def fail() -> None:
         raise LookupError

@@ -8,15 +8,15 @@ GROWTH = 1.5
 
 
 class Pace:
-    """How many `rows` the next transaction should have, from 1 to `most`, so that its statements take `aim`
-    seconds."""
+    """How many `rows` the next transaction should have, from 1 to `most`."""
 
-    def __init__(self, aim: float, rows: int, most: int) -> None:
+    def __init__(self, rows: int, most: int) -> None:
         self.rows = rows
-        self._aim, self._most = aim, most
+        self._most = most
 
-    def took(self, rows: int, seconds: float) -> None:
-        """A transaction with so many rows is done."""
-        fitting = rows * self._aim / max(seconds, 1e-6)
+    def took(self, rows: int, seconds: float, aim: float) -> None:
+        """The statements of a transaction with so many rows took so long; those of the next should take `aim`
+        seconds."""
+        fitting = rows * aim / max(seconds, 1e-6)
         between = round((self.rows + fitting) / 2)
         self.rows = max(1, min(between, ceil(GROWTH * self.rows), self._most))

@@ -41,8 +41,9 @@ T = TypeVar("T")
 
 FIRST_CHUNKS, MOST_CHUNKS = 8, 256
 """In one transaction, before it is known how long one takes; and however short that is."""
-CUTS_AHEAD = 3
-"""Parts of a file that are embedded while the one before them is written."""
+CUTS_AHEAD = 4
+"""Parts of a file that are embedded while the one before them is written. Without a model there is no reason
+to read further ahead than one, which would take processors from others."""
 CRASHES = 2
 """How many processes may end over a file: the first end may have another cause."""
 ATTEMPTS = 10
@@ -131,7 +132,7 @@ class Course:
         await self._forget()
         async with self._context.database.read() as transaction:
             index = transaction.chunks
-            pace, packing = Pace(index.seconds, FIRST_CHUNKS, MOST_CHUNKS), index.packing
+            pace, packing = Pace(FIRST_CHUNKS, MOST_CHUNKS), index.packing
             if self._context.embedder is not None and await index.has_vectors():
                 self._embedder = self._context.embedder
         about = self._ingestion
@@ -142,7 +143,7 @@ class Course:
             async with (
                 aclosing(self._content()) as content,
                 aclosing(reader.read(task, content)) as answers,
-                aclosing(ahead(answers, self._embedded, CUTS_AHEAD)) as parts,
+                aclosing(ahead(answers, self._embedded, CUTS_AHEAD if self._embedder else 1)) as parts,
             ):
                 while part := await self._next(parts):
                     size += await self._add(number, part, pace)
@@ -189,7 +190,7 @@ class Course:
             end = min(start + pace.rows, len(texts))
             chunks = [Chunk(first + place, texts[place], words[place]) for place in range(start, end)]
             more, took = await self._write(partial(self._put, chunks, vectors and vectors[start:end]))
-            pace.took(end - start, took)
+            pace.took(end - start, took, self._context.database.seconds_behind())
             while more:
                 more = await self._write(search.tidy)
             start = end
@@ -209,15 +210,13 @@ class Course:
 
     async def _forget(self) -> None:
         """Remove what is there of the file, however much that is."""
-        async with self._context.database.read() as transaction:
-            pace = Pace(transaction.chunks.seconds, FIRST_CHUNKS, MOST_CHUNKS)
-        more = True
+        pace, more = Pace(FIRST_CHUNKS, MOST_CHUNKS), True
         while more:
             with self._interrupts.allowed():
                 await asyncio.sleep(0)
             rows = pace.rows
             more, took = await self._write(partial(self._forget_some, rows))
-            pace.took(rows, took)
+            pace.took(rows, took, self._context.database.seconds_behind())
 
     async def _forget_some(self, rows: int, transaction: Transaction) -> tuple[bool, float]:
         """Whether there may be more, and how many seconds it took."""

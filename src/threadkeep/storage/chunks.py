@@ -50,8 +50,6 @@ class ChunkIndex(Protocol):
 
     packing: Packing
     """How words are packed for it."""
-    seconds: float
-    """How long a transaction that adds or forgets chunks should take: others feel one that takes longer."""
 
     async def add(self, store_id: str, file_id: str, entries: Sequence[Entry], model: str | None) -> None:
         """Take in chunks of a file that are not there yet, with vectors, which are all of one length, or

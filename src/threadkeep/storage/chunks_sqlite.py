@@ -115,7 +115,6 @@ class SQLiteChunks:
     """The `ChunkIndex` of one transaction."""
 
     packing: Packing = "listed"
-    seconds = 0.0015  # no other writer goes on meanwhile
 
     def __init__(self, transaction: "Transaction") -> None:
         self._transaction = transaction

@@ -126,6 +126,10 @@ class Database(Protocol):
         """As `write`, for what nobody waits for: it takes turns with what somebody does (`storage.turns`)."""
         ...
 
+    def seconds_behind(self) -> float:
+        """How long the statements of the next `write_behind` should take, for others not to feel it."""
+        ...
+
     async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         """Write one row, in one statement with those that arrive beside it where the engine can.
 

@@ -32,6 +32,8 @@ BUSY_MILLISECONDS = 5_000
 """How long to wait for another process, such as the `keys` command, to finish its own write."""
 CACHE_KIB = 16_384
 LARGEST_BATCH = 512
+SECONDS_ALONE, SECONDS_BESIDE = 0.005, 0.0015
+"""What the statements of a write should take that nobody waits for: no other write goes on meanwhile."""
 TROUBLE = (
     apsw.BusyError,
     apsw.CantOpenError,
@@ -222,7 +224,7 @@ class SQLiteDatabase:
         self._queue: queue.SimpleQueue[list[Item] | None] = queue.SimpleQueue()
         self._closing = False
         self._health = Health()
-        self._turns = Turns()
+        self._turns = Turns(SECONDS_ALONE, SECONDS_BESIDE)
         self._thread = threading.Thread(target=self._write_batches, name="sqlite-writer")
         self._thread.start()
 
@@ -251,6 +253,9 @@ class SQLiteDatabase:
 
     async def write_behind(self, work: Work[T]) -> T:
         return await self._turns.behind(partial(self._written, work))
+
+    def seconds_behind(self) -> float:
+        return self._turns.seconds
 
     async def _written(self, work: Work[T]) -> T:
         if self._closing:

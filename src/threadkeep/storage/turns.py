@@ -2,7 +2,7 @@
 
 They go one at a time, and after each there is a rest, during which requests have the database, and the
 processor, to themselves: longer, the longer the write took and the more of the time others have been writing.
-Where nobody else writes there is none.
+Where nobody else writes there is none, and each may take longer.
 """
 
 import asyncio
@@ -19,9 +19,15 @@ SHORTEST_REST, LONGEST_REST = 0.001, 0.5
 
 
 class Turns:
-    """`with` around each write that somebody waits for."""
+    """`with` around each write that somebody waits for.
 
-    def __init__(self) -> None:
+    A write that nobody waits for should take `alone` seconds; `beside` where others are writing.
+    """
+
+    def __init__(self, alone: float, beside: float) -> None:
+        self._alone, self._beside = alone, beside
+        self.seconds = alone
+        """How many the next one should take."""
         self._lock = asyncio.Lock()
         self._writing = 0
         self._since = 0.0
@@ -48,6 +54,8 @@ class Turns:
             busy = self._busy_until(time.monotonic())
             result = await write()
             rest = REST * (self._busy_until(time.monotonic()) - busy)
-            if rest > SHORTEST_REST:
+            is_alone = rest <= SHORTEST_REST
+            self.seconds = self._alone if is_alone else self._beside
+            if not is_alone:
                 await asyncio.sleep(min(rest, LONGEST_REST))
             return result

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from math import inf
 from typing import TypeVar
 
 from threadkeep.storage.database import K, Question, Together, Transaction, Value, Work
@@ -33,6 +34,10 @@ class Within:
 
     async def write_behind(self, work: Work[T]) -> T:
         return await work(self._transaction)
+
+    def seconds_behind(self) -> float:
+        """Nobody can come between."""
+        return inf
 
     async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         await alone(self._transaction)

@@ -49,6 +49,8 @@ WITHOUT_END = 1e8
 OUR_LOCK = 0x7468726561646B  # "threadk"
 SECONDS_TO_RECOVER = 10.0
 SECONDS_BETWEEN_ATTEMPTS = 0.2
+SECONDS_ALONE, SECONDS_BESIDE = 0.02, 0.002
+"""What the statements of a write should take that nobody waits for."""
 SECONDS_FOR_A_SCAN = 30.0
 """How long one waits for others to end."""
 
@@ -144,7 +146,7 @@ class PostgresDatabase:
         self._listener = Listener(options)
         self._prepared = options.prepared
         self._health = Health()
-        self._turns = Turns()
+        self._turns = Turns(SECONDS_ALONE, SECONDS_BESIDE)
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return Reading(self._pool)
@@ -192,6 +194,9 @@ class PostgresDatabase:
 
     async def write_behind(self, work: Work[T]) -> T:
         return await self._turns.behind(partial(self._written, work))
+
+    def seconds_behind(self) -> float:
+        return self._turns.seconds
 
     async def _written(self, work: Work[T]) -> T:
         for attempt in range(ATTEMPTS):

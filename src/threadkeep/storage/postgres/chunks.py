@@ -192,7 +192,6 @@ class PostgresChunks:
     """The `ChunkIndex` of one transaction."""
 
     packing: Packing = "counted"
-    seconds = 0.02  # others write beside it, with what it leaves of processor and disk
 
     def __init__(self, transaction: "Transaction") -> None:
         self._transaction = transaction
