@@ -94,8 +94,8 @@ def each_operation(described: Callable[[], Document], only: str = "") -> pytest.
 
 
 Send = Callable[[Case], None]
-MANY, ONE_IN = 200, 12
-"""Of more cases of one operation every twelfth is sent: filters within filters make thousands."""
+MANY, ONE_IN = 100, 25
+"""Of more cases of one operation every twenty-fifth is sent: filters within filters make thousands."""
 
 
 def some(send: Send) -> Send:

@@ -6,10 +6,12 @@ import signal
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
 from tests.ingestion.files import endless_pdf, packed_docx
+from threadkeep.ingestion.child import NICENESS
 from threadkeep.ingestion.model import Failure, Task
 from threadkeep.ingestion.reader import FILES_A_PROCESS, Crashed, Reader, Readers
 
@@ -55,6 +57,13 @@ async def test_one_process_reads_many_files(reader):
     large = b"Each word of it.\n" * 50_000
     assert "".join(await read(reader, "a.md", large, 0)).encode() == large
     assert process_of(reader) == process
+
+
+@pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="only Linux has sessions compete")
+async def test_the_process_comes_last_as_a_session_too(reader):
+    await read(reader, "a.txt", b"Hello.")
+    niceness = Path(f"/proc/{process_of(reader)}/autogroup").read_text().split()[-1]
+    assert (niceness, os.getpriority(os.PRIO_PROCESS, process_of(reader))) == (str(NICENESS), NICENESS)
 
 
 @pytest.mark.promise("ingestion.limits")
@@ -106,6 +115,24 @@ async def test_a_bomb_fails_alone(reader, filename):
 @pytest.mark.promise("ingestion.limits")
 async def test_deep_json_is_text_like_any_other(reader):
     assert "".join(await read(reader, "a.json", b"[" * 300_000, 0)) == "[" * 300_000
+
+
+@pytest.mark.promise("ingestion.reader-killed")
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"use_uvloop": True})], ids=["uvloop"])
+async def test_a_process_that_ends_while_it_is_sent_a_file_is_lost(reader, anyio_backend):
+    await read(reader, "a.txt", b"Hello.")
+    process = reader._process
+    assert process
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"x"
+        process.kill()
+        await process.wait()
+        yield b"y"
+
+    with pytest.raises(Crashed):
+        async with aclosing(reader.read(Task("a.txt", 2, 800, 400, "listed"), content())) as answers:
+            await anext(answers)
 
 
 @pytest.mark.promise("ingestion.reader-killed")

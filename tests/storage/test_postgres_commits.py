@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from tests.support.house import House
-from tests.support.postgres import Postgres, migrated, server
+from tests.support.postgres import Postgres, server
 from tests.support.waiting import until
 from threadkeep.errors import Unavailable
 from threadkeep.storage.database import Question, Transaction, Work
@@ -27,7 +27,7 @@ Post = Callable[[str], httpx.Response]
 @pytest.fixture
 def name(tmp_path) -> str:
     """The name of a database with our tables, and one `notes`."""
-    asyncio.run(migrated(server().empty(tmp_path.name)))
+    server().with_tables(tmp_path.name)
     server().execute("CREATE TABLE notes (text TEXT PRIMARY KEY)", tmp_path.name)
     server().execute("INSERT INTO notes VALUES ('a'), ('b')", tmp_path.name)
     server().execute(f"ALTER DATABASE \"{tmp_path.name}\" SET deadlock_timeout = '10ms'")

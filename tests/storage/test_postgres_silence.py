@@ -25,13 +25,13 @@ def hole(tmp_path) -> Iterator[BlackHole]:
 
 @pytest.fixture(params=[True, False], ids=["prepared", "pooled"])
 async def database(hole, monkeypatch, request) -> AsyncIterator[PostgresDatabase]:
-    """One connection, whose server has three tenths of a second for a statement, and one more to say so."""
+    """One open connection, whose server has half a second for a statement, and a tenth more to say so."""
     monkeypatch.setattr(connections, "SECONDS_OF_SILENCE", 0.1)
-    monkeypatch.setattr(connections, "SECONDS_FOR_A_CONNECTION", 0.2)
-    monkeypatch.setattr("threadkeep.storage.postgres.SECONDS_TO_RECOVER", 0.2)
-    options = PostgresOptions(hole.url, 1, statement_timeout=300, prepared=request.param)
+    options = PostgresOptions(hole.url, 1, statement_timeout=500, prepared=request.param)
     opened = PostgresDatabase(options)
     await opened.check()
+    monkeypatch.setattr(connections, "SECONDS_FOR_A_CONNECTION", 0.2)  # for those that go into the hole
+    monkeypatch.setattr("threadkeep.storage.postgres.SECONDS_TO_RECOVER", 0.2)
     yield opened
     await opened.close()
     await asyncpgs_tasks_ended()

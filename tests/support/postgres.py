@@ -88,12 +88,15 @@ class Postgres:
     def of(self, directory: Path) -> str:
         """The address of the database of a directory, made with its tables when first asked for."""
         name = "d" + hashlib.sha256(os.fsencode(directory)).hexdigest()[:16]
+        return self.url(name) if name in self._made else self.with_tables(name)
+
+    def with_tables(self, name: str) -> str:
+        """The address of a new database."""
         if not self._made:
             asyncio.run(migrated(self.empty(TEMPLATE)))
             self._made.add(TEMPLATE)
-        if name not in self._made:
-            self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
-            self._made.add(name)
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}"')
+        self._made.add(name)
         return self.url(name)
 
     def execute(self, sql: str, database: str = "postgres") -> list[Any]:

@@ -139,12 +139,17 @@ async def start(memory: int, seconds: int) -> Process:
 
 
 async def send(process: Process, task: Task, content: AsyncIterator[bytes]) -> None:
-    """All of a file, which the process takes in before it answers."""
-    assert process.stdin is not None
-    process.stdin.write(framed(msgspec.msgpack.encode(task)))
+    """All of a file, which the process takes in before it answers. Raises `ConnectionError`."""
+    await put(process, framed(msgspec.msgpack.encode(task)))
     async for block in content:
-        process.stdin.write(block)
-        await process.stdin.drain()
+        await put(process, block)
+
+
+async def put(process: Process, data: bytes) -> None:
+    assert process.stdin is not None
+    if process.stdin.is_closing():  # to write all the same would be no ConnectionError on every event loop
+        raise BrokenPipeError
+    process.stdin.write(data)
     await process.stdin.drain()
 
 
