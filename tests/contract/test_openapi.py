@@ -94,8 +94,8 @@ def each_operation(described: Callable[[], Document], only: str = "") -> pytest.
 
 
 Send = Callable[[Case], None]
-MANY, ONE_IN = 100, 25
-"""Of more cases of one operation every twenty-fifth is sent: filters within filters make thousands."""
+MANY, ONE_IN = 40, 40
+"""Of more cases of one operation every fortieth is sent: filters within filters make thousands."""
 
 
 def some(send: Send) -> Send:
