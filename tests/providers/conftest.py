@@ -10,7 +10,7 @@ from tests.support.settings import no_settings
 from tests.support.upstream import Upstream
 from threadkeep.providers.base import Call, ChatRequest, ModelFailure, Piece, Provider, Refusal, Text
 from threadkeep.providers.chat import ChatProvider
-from threadkeep.providers.upstream import Patience
+from threadkeep.providers.patience import Patience
 from threadkeep.providers.upstream import Upstream as Server
 from threadkeep.settings import ProviderSettings
 

@@ -19,7 +19,7 @@ from tests.support.upstream import (
     closed_port,
 )
 from threadkeep.providers.base import ChatRequest, ModelFailure, Text
-from threadkeep.providers.upstream import Patience
+from threadkeep.providers.patience import Patience
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("providers.failures")]
 

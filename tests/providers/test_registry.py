@@ -11,8 +11,8 @@ from tests.support.upstream import Error, Say, Upstream, closed_port
 from threadkeep.providers.base import ModelFailure
 from threadkeep.providers.chat import ChatProvider
 from threadkeep.providers.echo import Echo
+from threadkeep.providers.patience import Patience
 from threadkeep.providers.registry import Registry, VirtualKeyOpener
-from threadkeep.providers.upstream import Patience
 from threadkeep.settings import BadSettings, ProviderSettings, Settings
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("providers.routes")]

@@ -5,19 +5,20 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Struct
 
 from threadkeep.clock import Clock
 from threadkeep.providers.base import Embedder, ModelFailure, Provider, Target
-from threadkeep.providers.chat import ChatProvider
 from threadkeep.providers.echo import CONTEXT_TOKENS, MODEL, Echo
-from threadkeep.providers.embeddings import Embeddings
 from threadkeep.providers.local.embeddings import LOCAL, LocalEmbeddings
-from threadkeep.providers.upstream import Patience, Upstream
+from threadkeep.providers.patience import Patience
 from threadkeep.settings import BadSettings, ProviderSettings, Settings
+
+if TYPE_CHECKING:
+    from threadkeep.providers.chat import ChatProvider
 
 log = logging.getLogger(__name__)
 
@@ -66,8 +67,13 @@ class Registry:
         self._lists = Lists(clock)
         self._local: LocalEmbeddings | None = None
 
-    def _made(self, name: str, settings: ProviderSettings) -> ChatProvider:
-        to_check = settings_to_check(name, settings)
+    def _made(
+        self, name: str, settings: ProviderSettings, to_check: Mapping[str, str] | None = None
+    ) -> "ChatProvider":
+        from threadkeep.providers.chat import ChatProvider  # aiohttp is not loaded without need
+        from threadkeep.providers.upstream import Upstream
+
+        to_check = to_check or settings_to_check(name, settings)
         return ChatProvider(Upstream(name, settings, self._clock, self._patience, **to_check))
 
     async def target(self, model: str, virtual_key: str | None) -> Target:
@@ -101,6 +107,8 @@ class Registry:
             )
         if route.provider == MODEL:
             raise BadSettings(f"embedding_model is '{model}', which leads to 'echo'; it has no embeddings.")
+        from threadkeep.providers.embeddings import Embeddings  # not loaded without need
+
         return Embeddings(
             self._providers[route.provider].upstream,
             route.model or model,
@@ -134,24 +142,17 @@ class Registry:
         renamed = route.model if route and route.provider == place else None
         return Target(provider, renamed or model, settings.context_tokens)
 
-    def _of_key(self, id: str, place: str, secret: str, settings: ProviderSettings) -> ChatProvider:
+    def _of_key(self, id: str, place: str, secret: str, settings: ProviderSettings) -> "ChatProvider":
         """The provider with a virtual key's secret: one, with its connections, as long as the key says the
         same. Raises `ModelFailure` for a base URL that is none."""
         known = self._of_keys.get((id, place, secret))
         if known is None:
             own = msgspec.structs.replace(settings, api_key=secret.strip(), api_key_env=None)
             try:
-                upstream = Upstream(
-                    place,
-                    own,
-                    self._clock,
-                    self._patience,
-                    address_setting="the virtual key's base URL",
-                    key_setting="the secret of the virtual key",
-                )
+                known = self._made(place, own, OF_VIRTUAL_KEYS)
             except BadSettings as problem:
                 raise ModelFailure("server_error", str(problem)) from problem
-            known = self._of_keys[id, place, secret] = ChatProvider(upstream)
+            self._of_keys[id, place, secret] = known
         return known
 
     async def models(self) -> list[dict[str, Any]]:
@@ -237,6 +238,12 @@ def with_key(name: str, settings: ProviderSettings, environment: Mapping[str, st
         if not key:
             raise BadSettings(f"providers.{name}: the environment variable {variable} is not set.")
     return msgspec.structs.replace(settings, api_key=key.strip() if key else None)
+
+
+OF_VIRTUAL_KEYS = {
+    "address_setting": "the virtual key's base URL",
+    "key_setting": "the secret of the virtual key",
+}
 
 
 def settings_to_check(name: str, settings: ProviderSettings) -> dict[str, str]:

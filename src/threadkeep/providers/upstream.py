@@ -3,19 +3,18 @@
 import asyncio
 import io
 import logging
-import random
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 import aiohttp
-from msgspec import Struct
 
 from threadkeep import __version__
 from threadkeep.clock import Clock
 from threadkeep.providers import failures
 from threadkeep.providers.failures import Place, Trouble
+from threadkeep.providers.patience import Patience
 from threadkeep.settings import BadSettings, ProviderSettings
 
 log = logging.getLogger(__name__)
@@ -25,21 +24,6 @@ AZURE_API_VERSION = "2024-10-21"
 MOST_OF_AN_ERROR = 64 * 1024
 LARGE_BODY = 1024 * 1024
 """Bytes from which on aiohttp is to write a body in parts."""
-
-
-class Patience(Struct, frozen=True, kw_only=True):
-    """How attempts follow each other: after a random part of `base * 2 ** attempt` seconds, `most` at the
-    highest, and never once `seconds` have passed since the first."""
-
-    base: float = 0.5
-    most: float = 20.0
-    seconds: float = 600.0
-    chance: Callable[[], float] = random.random
-    pause: Callable[[float], Awaitable[None]] = asyncio.sleep
-
-    def delay(self, attempt: int, after: float | None) -> float:
-        """Seconds before another attempt; `after` is what the provider asked for."""
-        return max(self.chance() * min(self.most, self.base * 2.0**attempt), after or 0.0)
 
 
 class Upstream:
