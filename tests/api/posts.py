@@ -8,7 +8,7 @@ import httpx
 from msgspec import Struct
 
 from tests.api.conftest import Model
-from tests.support.upstream import Call, Say
+from tests.support.upstream import Call, Say, Upstream
 from tests.support.waiting import until
 
 Sent = dict[str, Any]
@@ -33,8 +33,8 @@ class Post(Struct, frozen=True):
 class Maker:
     """Makes what the path and the body of a POST name."""
 
-    def __init__(self, http: httpx.Client, model: Model) -> None:
-        self._http, self._model = http, model
+    def __init__(self, http: httpx.Client, upstream: Upstream) -> None:
+        self._http, self._upstream = http, upstream
 
     def id(self, path: str, beta: str = "assistants=v2", **sent: Any) -> str:
         """The id of an object that is made by a POST."""
@@ -56,14 +56,15 @@ class Maker:
         return self.path("/v1/uploads", json=UPLOAD)
 
     def assistant(self, *turns: Say) -> str:
-        """One whose model takes these turns."""
-        self._model.says(*turns)
-        return self.id("/v1/assistants", json={"model": self._model.name, "tools": [TOOL]})
+        """One whose model, which no other has, takes these turns."""
+        model = Model(self._upstream)
+        model.says(*turns)
+        return self.id("/v1/assistants", json={"model": model.name, "tools": [TOOL]})
 
     def run(self) -> str:
-        """The path of a run that waits for the output of one tool."""
-        path = f"{self.thread()}/runs"
-        path = self.path(path, json={"assistant_id": self.assistant(Say(Call("f", "{}", id="call_1")))})
+        """The path of a run that waits for the output of one tool, and then comes to its end."""
+        assistant = self.assistant(Say(Call("f", "{}", id="call_1")), Say("Hi."))
+        path = self.path(f"{self.thread()}/runs", json={"assistant_id": assistant})
         until(lambda: self._http.get(path).json()["status"] == "requires_action")
         return path
 
@@ -106,9 +107,7 @@ def outputs(text: str) -> Sent:
 
 
 def submission(make: Maker) -> Post:
-    run = make.run()
-    make.assistant(Say("Hi."))  # the turn after the outputs, by the same model
-    return Post(f"{run}/submit_tool_outputs", outputs("a"), outputs("b"))
+    return Post(f"{make.run()}/submit_tool_outputs", outputs("a"), outputs("b"))
 
 
 def file_in_store(make: Maker) -> Post:

@@ -12,12 +12,12 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.api.conftest import Model
 from tests.api.posts import POSTS, Maker, Post
 from tests.support.clock import SetClock
 from tests.support.errors import answered, refusal
 from tests.support.house import House
 from tests.support.plain import plain
+from tests.support.upstream import Upstream
 from tests.support.waiting import until
 from threadkeep.http.routes import OPERATIONS
 from threadkeep.idempotency.actions import forget_expired
@@ -52,8 +52,8 @@ def upload(
 
 
 @pytest.fixture
-def make(http: httpx.Client, model: Model) -> Maker:
-    return Maker(http, model)
+def make(http: httpx.Client, upstream: Upstream) -> Maker:
+    return Maker(http, upstream)
 
 
 @pytest.fixture(params=[one.name for one in OPERATIONS if one.method == "POST"])
