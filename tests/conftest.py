@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from hypothesis import settings
 from openai import DefaultHttpxClient, OpenAI
 
 from tests.support import postgres
@@ -13,6 +14,9 @@ from tests.support.house import DATABASES, House
 from tests.support.shapes import check_response
 
 _numbers = itertools.count()
+# The same cases at every run, however long one takes.
+settings.register_profile("suite", derandomize=True, deadline=None, database=None)
+settings.load_profile("suite")
 # Tests start processes by the hundred; each would compile every module anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
