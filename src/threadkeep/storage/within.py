@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from math import inf
 from typing import TypeVar
 
 from threadkeep.storage.database import K, Question, Together, Transaction, Value, Work
@@ -36,8 +35,8 @@ class Within:
         return await work(self._transaction)
 
     def seconds_behind(self) -> float:
-        """Nobody can come between."""
-        return inf
+        """What takes steps has transactions of its own."""
+        raise NotImplementedError
 
     async def together(self, together: Together[K], row: K, alone: Work[None]) -> None:
         await alone(self._transaction)
