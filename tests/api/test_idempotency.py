@@ -21,6 +21,7 @@ from tests.support.upstream import Upstream
 from tests.support.waiting import until
 from threadkeep.http.routes import OPERATIONS
 from threadkeep.idempotency.actions import forget_expired
+from threadkeep.storage import sweeps
 
 USER = {"role": "user", "content": "x"}
 FORM: dict[str, Any] = {"data": {"purpose": "vision"}, "files": {"file": ("a", b"x")}}
@@ -314,8 +315,11 @@ def test_a_request_waits_for_the_same_one_on_another_server(two_houses: tuple[Ho
 
 
 @pytest.mark.promise("idempotency.kept-for-a-day")
-def test_a_key_that_is_used_anew_is_not_taken_for_an_expired_one(tmp_path: Path) -> None:
+def test_a_key_that_is_used_anew_is_not_taken_for_an_expired_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The removal of expired keys meets a request that has just claimed one of them."""
+    monkeypatch.setattr(sweeps, "SECONDS_BETWEEN", 3600.0)  # else the server may remove it before that
     clock = SetClock()
     with House(tmp_path, "postgres", clock=clock) as house, plain(house, house.new_key("p")) as http:
         thread = f"/v1/threads/{http.post('/v1/threads').json()['id']}"
