@@ -59,13 +59,15 @@ async def test_one_process_reads_many_files(reader):
     assert process_of(reader) == process
 
 
+def niceness_of_session(process: int) -> int:
+    return int(Path(f"/proc/{process}/autogroup").read_text("ascii").split()[-1])
+
+
 @pytest.mark.skipif(not Path("/proc/self/autogroup").exists(), reason="only Linux has sessions compete")
 async def test_the_process_comes_last_as_a_session_too(reader):
     await read(reader, "a.txt", b"Hello.")
     process = process_of(reader)
-    with open(f"/proc/{process}/autogroup") as file:  # noqa: ASYNC230 (there is no disk behind it)
-        session = int(file.read().split()[-1])
-    assert (session, os.getpriority(os.PRIO_PROCESS, process)) == (NICENESS, NICENESS)
+    assert (niceness_of_session(process), os.getpriority(os.PRIO_PROCESS, process)) == (NICENESS, NICENESS)
 
 
 @pytest.mark.promise("ingestion.limits")

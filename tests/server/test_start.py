@@ -169,7 +169,7 @@ def test_storage_that_cannot_be_opened_is_refused_in_one_sentence(here, name):
     assert refused.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("library", ["aiohttp", "asyncpg", "botocore", "onnxruntime", "pypdf"])
+@pytest.mark.parametrize("library", ["aiohttp", "asyncpg", "onnxruntime", "pypdf"])
 def test_what_no_setting_asks_for_is_not_loaded(library: str):
     found = f"import sys, threadkeep.app, threadkeep.serving; sys.exit({library!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", found], timeout=60).returncode == 0
