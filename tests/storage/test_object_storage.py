@@ -225,6 +225,31 @@ async def test_the_log_has_no_signatures(denied, caplog):
     assert "?" not in line
 
 
+# ---------------------------------------------------------------- Google's, which speaks the same XML
+
+
+@pytest.mark.anyio
+@pytest.mark.promise("files.bucket", "files.bucket.nothing-left")
+@pytest.mark.parametrize("size", [5, PART + 5])
+async def test_a_bucket_of_google_keeps_bytes_too(denied, size, tmp_path, monkeypatch):
+    for name, value in denied.google(tmp_path).items():
+        monkeypatch.setenv(name, value)
+    before = denied.objects()
+    blobs, key = Bucket(f"gs://{BUCKET}/google"), "proj_1/file-1"
+    denied.requests.clear()
+    stored = await blobs.put(key, once(content_of(size)))
+    assert denied.objects() == sorted([*before, f"google/{key}"])
+    assert sum("partNumber=" in one for one in denied.requests) == (2 if size > PART else 0)
+    assert b"".join([one async for one in await blobs.open(key, stored)]) == content_of(size)
+    assert b"".join([one async for one in await blobs.open(key, stored, Span(1, 3))]) == content_of(size)[1:4]
+    await blobs.delete(key)
+    denied.denied = fails_at("partNumber=2" if size > PART else "PUT")
+    with pytest.raises(FilesUnavailable):
+        await blobs.put(key, once(content_of(size)))
+    denied.denied = lambda request: False
+    assert await asyncio.to_thread(nothing_new, denied, before)
+
+
 # ---------------------------------------------------------------- settings
 
 

@@ -1,16 +1,23 @@
-"""A bucket on loopback: moto's S3 server, which can be told to refuse."""
+"""A bucket on loopback: moto's S3 server, which can be told to refuse.
 
+Google's storage speaks the same XML, so this serves as one, too.
+"""
+
+import json
 import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-BUCKET = "threadkeep-tests"
+BUCKET = "threadkeep"
+SIGNATURE = "AWS id:signature"
+"""Nobody checks it, but there must be one."""
 REFUSAL = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
 
 
@@ -30,6 +37,9 @@ class S3:
     def _answer(self, environ, start_response):
         request = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{environ['QUERY_STRING']}"
         self.requests.append(request)
+        authorization = environ.get("HTTP_AUTHORIZATION", "")
+        if not authorization.startswith("AWS"):  # Google's clients come with another, or with none
+            environ["HTTP_AUTHORIZATION"] = SIGNATURE
         if not self.denied(request):
             return self._moto(environ, start_response)
         environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -72,8 +82,14 @@ class S3:
 
     def put(self, key: str, content: bytes) -> None:
         """Change an object behind the server's back."""
-        signed = {"Authorization": "AWS id:signature"}  # nobody checks it, but it must be there
-        httpx.put(f"{self.address}/{BUCKET}/{key}", content=content, headers=signed).raise_for_status()
+        httpx.put(f"{self.address}/{BUCKET}/{key}", content=content).raise_for_status()
+
+    def google(self, directory: Path) -> dict[str, str]:
+        """What a client of Google's storage is told, with an account that is put into a directory."""
+        path = directory / "account.json"
+        nobody = {"client_email": "", "private_key": "", "private_key_id": ""}
+        path.write_text(json.dumps({"gcs_base_url": self.address, "disable_oauth": True, **nobody}))
+        return {"GOOGLE_SERVICE_ACCOUNT": str(path), "GOOGLE_ALLOW_HTTP": "true"}
 
 
 @pytest.fixture(scope="module")
