@@ -8,7 +8,7 @@ valid in its dialect must not be refused for its form.
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import httpx
@@ -168,6 +168,63 @@ def invalid(case: Case) -> set[ParameterLocation]:
     return {place for place, part in parts if part.mode.is_negative}
 
 
+class Things:
+    """What paths name: each is made when it is first asked for, with what it needs. Fields are parameters."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def _made(self, path: str, **body: object) -> str:
+        return str(self._http.post(path, json=body).json()["id"])
+
+    @cached_property
+    def file_id(self) -> str:
+        file = {"file": ("a.txt", b"a")}
+        return str(self._http.post("/v1/files", data={"purpose": "vision"}, files=file).json()["id"])
+
+    @cached_property
+    def thread_id(self) -> str:
+        return self._made("/v1/threads")
+
+    @cached_property
+    def message_id(self) -> str:
+        attached = [{"file_id": self.file_id}]
+        return self._made(
+            f"/v1/threads/{self.thread_id}/messages", role="user", content="Hi", attachments=attached
+        )
+
+    @cached_property
+    def assistant_id(self) -> str:
+        return self._made("/v1/assistants", model="echo")
+
+    @cached_property
+    def run_id(self) -> str:
+        """Of one that is over."""
+        runs = f"/v1/threads/{self.thread_id}/runs"
+        asked = {"additional_messages": [{"role": "user", "content": "Hi"}], "stream": True}
+        self._http.post(runs, json={"assistant_id": self.assistant_id, **asked}).read()
+        return str(self._http.get(runs).json()["data"][0]["id"])
+
+    @cached_property
+    def step_id(self) -> str:
+        steps = f"/v1/threads/{self.thread_id}/runs/{self.run_id}/steps"
+        return str(self._http.get(steps).json()["data"][0]["id"])
+
+    @cached_property
+    def vector_store_id(self) -> str:
+        return self._made("/v1/vector_stores", file_ids=[self.file_id])
+
+    @cached_property
+    def batch_id(self) -> str:
+        return self._made(f"/v1/vector_stores/{self.vector_store_id}/file_batches", file_ids=[self.file_id])
+
+    @cached_property
+    def upload_id(self) -> str:
+        return self._made("/v1/uploads", **upload_of(6))
+
+    model = "echo"
+
+
 class Aim:
     """Sends cases, most of them at a thread, a message and a file that exist."""
 
@@ -176,44 +233,12 @@ class Aim:
         self.headers = {"Authorization": f"Bearer {key}"}
         self.session = requests.Session()
         self.turns = itertools.cycle([True, True, True, False])
-        self.ids: dict[str, str] = {}
-
-    def make(self) -> dict[str, str]:
-        upload = {"file": ("a.txt", b"a")}
-        file = self.http.post("/v1/files", data={"purpose": "vision"}, files=upload).json()["id"]
-        thread = self.http.post("/v1/threads").json()["id"]
-        message = {"role": "user", "content": "Hi", "attachments": [{"file_id": file}]}
-        made = self.http.post(f"/v1/threads/{thread}/messages", json=message).json()["id"]
-        assistant = self.http.post("/v1/assistants", json={"model": "echo"}).json()["id"]
-        run, step = self.ran(thread, assistant)
-        store = self.http.post("/v1/vector_stores", json={}).json()["id"]
-        batch = self.http.post(f"/v1/vector_stores/{store}/file_batches", json={"file_ids": [file]})
-        return {
-            "assistant_id": assistant,
-            "thread_id": thread,
-            "message_id": made,
-            "run_id": run,
-            "step_id": step,
-            "file_id": file,
-            "vector_store_id": store,
-            "batch_id": batch.json()["id"],
-            "upload_id": self.http.post("/v1/uploads", json=upload_of(6)).json()["id"],
-            "model": "echo",
-        }
-
-    def ran(self, thread: str, assistant: str) -> tuple[str, str]:
-        """A run that is over, and its step."""
-        runs = f"/v1/threads/{thread}/runs"
-        started = {"assistant_id": assistant, "stream": True}
-        self.http.post(runs, json=started).read()
-        run = self.http.get(runs).json()["data"][0]["id"]
-        return run, self.http.get(f"{runs}/{run}/steps").json()["data"][0]["id"]
+        self.things = Things(http)
 
     def send(self, case: Case, excluded: list, **headers: str) -> None:
         generated = case.meta and case.meta.components.get(ParameterLocation.PATH)
         if generated and generated.mode.is_positive and next(self.turns):
-            self.ids = self.ids or self.make()
-            case.path_parameters = {name: self.ids[name] for name in case.path_parameters}
+            case.path_parameters = {name: getattr(self.things, name) for name in case.path_parameters}
         if case.operation.definition.raw["operationId"] in NOT_AT_ALL_TIMES | OF_MANY_FIELDS:
             excluded = [*excluded, positive_data_acceptance]
         if invalid(case) == {ParameterLocation.HEADER}:
@@ -221,7 +246,7 @@ class Aim:
         if has_whole_float(case.body):
             excluded = [*excluded, positive_data_acceptance]
         if case.method == "DELETE":
-            self.ids = {}
+            self.things = Things(self.http)
         case.call_and_validate(
             self.house.address,
             session=self.session,
