@@ -17,6 +17,7 @@ from threadkeep.accepting import Acceptor, Counts, Share
 from threadkeep.app import POSTGRES, create_app, wait_for_database
 from threadkeep.errors import ThreadkeepError
 from threadkeep.http.cork import CorkedProtocol
+from threadkeep.http.heads import SECONDS_FOR_A_HEAD, BoundedProtocol
 from threadkeep.http.middleware import Application
 from threadkeep.settings import BadSettings, Settings
 from threadkeep.supervisor import Line, Supervisor
@@ -26,6 +27,8 @@ SECONDS_IDLE = 75
 SECONDS_TO_FINISH = 30
 """How long requests under way have at a stop."""
 BACKLOG = 2048
+TICKS_FOR_A_HEAD = SECONDS_FOR_A_HEAD * 10
+"""uvicorn ticks ten times a second."""
 
 SAMPLE = """\
 Threadkeep {version} serves the Assistants API on {address}/v1
@@ -114,6 +117,13 @@ class Server(uvicorn.Server):
         await super().startup([])
         acceptors: list[Any] = [Acceptor(one, connected, count, share) for one in sockets or []]
         self.servers = acceptors
+
+    async def on_tick(self, counter: int) -> bool:
+        if counter % TICKS_FOR_A_HEAD == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, BoundedProtocol):
+                    connection.hurry()
+        return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.drain()

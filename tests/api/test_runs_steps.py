@@ -109,6 +109,7 @@ def test_a_step_of_calls_is_open_until_they_are_answered(
         one.expires_at,
     )
     assert step["step_details"]["tool_calls"][0]["function"]["output"] is None
+    assert (step["status"], step["usage"]) == ("in_progress", None)
     outputs: Any = [{"tool_call_id": "call_a", "output": "x"}]
     runs.submit_tool_outputs(one.id, thread_id=thread.id, tool_outputs=outputs)
     (step,) = http.get(steps).json()["data"]

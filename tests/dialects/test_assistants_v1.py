@@ -349,3 +349,15 @@ def test_a_file_that_is_deleted_while_it_is_attached_is_nowhere(v1: httpx.Client
         assert {one.result().status_code for one in deleting} == {200}
     for one in made:
         assert (listed(v1, one), code_files(v2, one)) == ([], [])
+
+
+@pytest.mark.promise("runs.v1.forms")
+def test_a_run_shows_the_files_that_the_assistant_had(v1: httpx.Client, v2: httpx.Client) -> None:
+    files = new_files(v1, 3)
+    assistant = new(v1, model="echo", tools=[CODE, RETRIEVAL], file_ids=files[:2])
+    thread = {"messages": [{"role": "user", "content": "Hi"}]}
+    run = done(v1.post("/threads/runs", json={"assistant_id": assistant["id"], "thread": thread}))
+    attach(v1, assistant, files[2])
+    path = f"/threads/{run['thread_id']}/runs/{run['id']}"
+    assert run["file_ids"] == done(v1.get(path))["file_ids"] == files[:2]
+    assert "file_ids" not in done(v2.get(path))

@@ -57,6 +57,10 @@ def test_v1_shows_the_first_ten_distinct_files_of_a_v2_message(v1: httpx.Client,
     made = new_message(v2, thread_id, attachments=[{"file_id": id, "tools": tools} for id in attached])
     read, again = both(v1, v2, f"/threads/{thread_id}/messages/{made['id']}")
     assert read["file_ids"] == files[:10]
+    of_message = f"/threads/{thread_id}/messages/{made['id']}/files"
+    listed = done(v1.get(of_message, params={"order": "asc", "limit": 100}))["data"]
+    assert [one["id"] for one in listed] == files[:10]
+    assert v1.get(f"{of_message}/{files[10]}").status_code == 404
     assert [one["file_id"] for one in again["attachments"]] == attached
 
 

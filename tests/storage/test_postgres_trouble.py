@@ -332,17 +332,20 @@ def test_a_pool_without_a_free_connection_answers_503(postgres, place, house, ht
 @pytest.mark.anyio
 async def test_large_reads_leave_connections_to_others(postgres, place, monkeypatch):
     database = PostgresDatabase(PostgresOptions(postgres.url(place), connections=4))
-    end, under_way = asyncio.Event(), 0
+    begun, end, under_way = asyncio.Event(), asyncio.Event(), 0
 
     async def large(transaction: Transaction) -> None:
         nonlocal under_way
         under_way += 1
+        if under_way == 2:
+            begun.set()
         await end.wait()
 
     async def small(transaction: Transaction) -> Row | None:
         return await transaction.one("SELECT 1", {})
 
     large_ones = [asyncio.create_task(database.scan(large)) for _ in range(10)]
+    await asyncio.wait_for(begun.wait(), 20)
     assert [await database.write(small) for _ in range(10)] == [(1,)] * 10
     assert under_way == 2
     monkeypatch.setattr("threadkeep.storage.postgres.SECONDS_FOR_A_SCAN", 0.0)

@@ -75,7 +75,7 @@ BOUND = {
         "storage/postgres/connection.py",
         "storage/postgres/hosts.py",
     },
-    "uvicorn": {"serving.py", "http/cork.py"},
+    "uvicorn": {"serving.py", "http/cork.py", "http/heads.py"},
     "python_multipart": {"http/multipart.py"},
     "aiohttp": {"providers/chat.py", "providers/upstream.py"},
     "toktok": {"engine/tokens.py"},

@@ -11,7 +11,9 @@ import asyncio
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from threadkeep.http.heads import BoundedProtocol
 
 WHOLE = "threadkeep.whole"
 """The extension of ASGI that takes a whole answer at once: `send`, a status, the lines of the head but for
@@ -61,8 +63,8 @@ def flush(waiting: list[Cork]) -> None:
         cork.flush()
 
 
-class CorkedProtocol(HttpToolsProtocol):
-    """uvicorn's HTTP protocol over corked transports."""
+class CorkedProtocol(BoundedProtocol):
+    """The same over corked transports."""
 
     _waiting: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, list[Cork]]] = WeakKeyDictionary()
     """What each loop has to flush."""

@@ -135,7 +135,10 @@ class Application:
         if request.unread and (
             b"content-length" in request.headers or b"transfer-encoding" in request.headers
         ):
-            await discard_rest(request)
+            if b"expect" in request.headers:  # the client waits for a word before it sends anything
+                response.headers += ((b"connection", b"close"),)
+            else:
+                await discard_rest(request)
         milliseconds = (time.perf_counter() - started) * 1000
         try:
             await respond(send, request, response, milliseconds, scope.get("extensions", {}).get(WHOLE))

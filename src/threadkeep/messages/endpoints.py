@@ -3,7 +3,7 @@
 from threadkeep.errors import NotFound
 from threadkeep.http.request import Request, Response
 from threadkeep.messages import actions, pages, store
-from threadkeep.messages.model import MessageFile, file_ids_of, message_of
+from threadkeep.messages.model import MessageFile, message_files_of, message_of
 from threadkeep.paging import page_at_hand
 from threadkeep.storage import tombstones
 
@@ -85,7 +85,7 @@ def message_files(text: str) -> list[MessageFile]:
     message = message_of(text)
     return [
         MessageFile(id=id, created_at=message.created_at, message_id=message.id, file_id=id)
-        for id in file_ids_of(message)
+        for id in message_files_of(message)
     ]
 
 

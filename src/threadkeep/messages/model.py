@@ -14,6 +14,9 @@ Role = Literal["user", "assistant"]
 Detail = Literal["auto", "low", "high"]
 ToolType = Literal["code_interpreter", "file_search"]
 
+MAX_MESSAGE_FILES = 10
+"""Of one message, where messages have files and not attachments."""
+
 
 class Text(Struct, frozen=True):
     """`annotations` point into `value` by code points."""
@@ -136,6 +139,11 @@ def created(new: NewMessage, id: str, thread_id: str, now: int) -> Message:
 def file_ids_of(message: Message) -> list[str]:
     """The attached files, once each, in order."""
     return list(dict.fromkeys(one.file_id for one in message.attachments))
+
+
+def message_files_of(message: Message) -> list[str]:
+    """Those of them that are its message files, where there are such: the first (protocol section 12.12)."""
+    return file_ids_of(message)[:MAX_MESSAGE_FILES]
 
 
 _encode = msgspec.json.Encoder().encode

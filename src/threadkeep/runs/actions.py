@@ -83,7 +83,7 @@ async def create(
 
     async def work(transaction: Transaction) -> Started:
         await store.require_thread(transaction, project_id, thread_id)
-        assistant = await assistants.get(transaction, project_id, new.assistant_id)
+        assistant = await assistants.stored(transaction, project_id, new.assistant_id)
         named = [id for one in new.additional_messages for id in one.file_ids()]
         await files.require(transaction, project_id, named + new.tool_resources.code_files(), now)
         await threads.require_stores(transaction, project_id, new.tool_resources, now)

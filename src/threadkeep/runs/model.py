@@ -9,7 +9,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from threadkeep.assistants.model import Assistant, AssistantTool, ReasoningEffort, ResponseFormat
+from threadkeep.assistants.model import (
+    AssistantTool,
+    ReasoningEffort,
+    ResponseFormat,
+    StoredAssistant,
+    assistant_of,
+)
 from threadkeep.messages.model import NewMessage
 from threadkeep.metadata import Metadata
 from threadkeep.threads.model import NewThread, Thread, ToolResources
@@ -138,6 +144,8 @@ class Run(Struct, frozen=True, kw_only=True):
     instructions: str | None = None
     tools: list[AssistantTool] = []
     tool_resources: ToolResources = ToolResources()
+    file_ids: list[str] | UnsetType = UNSET
+    """The files that v1 had given the assistant when the run was made, if any: for v1 alone."""
     metadata: Metadata = {}
     temperature: float = 1.0
     top_p: float = 1.0
@@ -194,8 +202,9 @@ class NewRun(Struct, frozen=True, kw_only=True):
     """Whether a thread without a user message and an assistant without instructions are refused."""
 
 
-def created(new: NewRun, assistant: Assistant, id: str, thread_id: str, now: int, expires_at: int) -> Run:
+def created(new: NewRun, stored: StoredAssistant, id: str, thread_id: str, now: int, expires_at: int) -> Run:
     """The run that a client asked for, with the assistant's values where it gave none of its own."""
+    assistant = assistant_of(stored.body)
     said = assistant.instructions if new.instructions is None else new.instructions
     return Run(
         id=id,
@@ -207,6 +216,7 @@ def created(new: NewRun, assistant: Assistant, id: str, thread_id: str, now: int
         instructions="\n".join(filter(None, (said, new.additional_instructions))) or said,
         tools=assistant.tools if new.tools is None else new.tools,
         tool_resources=new.tool_resources,
+        file_ids=stored.file_ids or UNSET,
         metadata=new.metadata,
         temperature=assistant.temperature if new.temperature is None else new.temperature,
         top_p=assistant.top_p if new.top_p is None else new.top_p,

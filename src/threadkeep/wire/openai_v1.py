@@ -16,7 +16,7 @@ from threadkeep.messages.model import (
     Message,
     Role,
     TextPart,
-    file_ids_of,
+    message_files_of,
     message_of,
 )
 from threadkeep.metadata import Metadata
@@ -25,7 +25,6 @@ from threadkeep.wire import assistants_v1, openai_v2, runs, runs_v1, sse
 from threadkeep.wire.answers import OPENAI_ERRORS, answers, of_assistants
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.openai_errors import COMMON, envelope
-from threadkeep.wire.shapes import MAX_MESSAGE_FILES
 from threadkeep.wire.threads_v1 import (
     CreateMessage,
     CreateThread,
@@ -70,7 +69,7 @@ def message(body: str) -> str:
 def message_v1(stored: Message) -> MessageV1:
     values = {name: getattr(stored, name) for name in stored.__struct_fields__ if name != "attachments"}
     values["content"] = texts_of(stored)
-    return MessageV1(file_ids=file_ids_of(stored)[:MAX_MESSAGE_FILES], **values)
+    return MessageV1(file_ids=message_files_of(stored), **values)
 
 
 class ThreadV1(Struct, frozen=True):

@@ -11,7 +11,14 @@ from msgspec import Meta, Struct
 
 from threadkeep import errors
 from threadkeep.errors import Invalid, Problem
-from threadkeep.messages.model import NewMessage, TextPart, file_ids_of, message_of, plain_text
+from threadkeep.messages.model import (
+    MAX_MESSAGE_FILES,
+    NewMessage,
+    TextPart,
+    message_files_of,
+    message_of,
+    plain_text,
+)
 from threadkeep.metadata import CheckedMetadata, Metadata
 from threadkeep.runs.model import Run, RunStep
 from threadkeep.threads.model import NewThread, Thread, ThreadChange
@@ -20,7 +27,6 @@ from threadkeep.wire.answers import RUBRA_ERRORS, answers
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
 from threadkeep.wire.openai_errors import COMMON
 from threadkeep.wire.shapes import (
-    MAX_MESSAGE_FILES,
     ModifyMetadata,
     attachments_of,
     metadata_change,
@@ -91,7 +97,7 @@ def message(body: str) -> str:
             content=openai_v1.texts_of(stored),
             assistant_id=stored.assistant_id,
             run_id=stored.run_id,
-            file_ids=file_ids_of(stored)[:MAX_MESSAGE_FILES],
+            file_ids=message_files_of(stored),
             metadata=stored.metadata,
         )
     )

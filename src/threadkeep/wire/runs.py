@@ -205,7 +205,7 @@ def inside(name: str, step: Callable[[B], C], body: B) -> C:
 
 
 def run(stored: Run) -> str:
-    return text_of(stored)
+    return text_of(msgspec.structs.replace(stored, file_ids=UNSET))
 
 
 EMPTY = CodeInterpreterResources()
@@ -216,7 +216,7 @@ def run_in_stream(stored: Run) -> str:
     shown = stored.tool_resources
     if shown.code_interpreter is UNSET:
         stored = msgspec.structs.replace(stored, tool_resources=ToolResources(EMPTY, shown.file_search))
-    return text_of(stored)
+    return run(stored)
 
 
 class ShownCall(Struct, frozen=True, kw_only=True):
@@ -278,8 +278,10 @@ def with_calls(stored: RunStep, show: Callable[[ToolCall], ShownCall]) -> RunSte
 
 
 def complete(stored: RunStep) -> RunStep:
-    """With all that the published reference has (protocol section 12.2)."""
-    return msgspec.structs.replace(stored, metadata={}) if stored.metadata is UNSET else stored
+    """With all that the published reference has (protocol section 12.2); what was used shows at the end."""
+    metadata = {} if stored.metadata is UNSET else stored.metadata
+    usage = None if stored.status == "in_progress" else stored.usage
+    return msgspec.structs.replace(stored, metadata=metadata, usage=usage)
 
 
 def settled(stored: RunStep) -> RunStep:

@@ -5,7 +5,7 @@ There is no status `incomplete`: such a run is completed, and `incomplete_detail
 
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from threadkeep.metadata import Metadata
 from threadkeep.runs.model import (
@@ -179,7 +179,7 @@ def run(stored: Run) -> str:
         RunV1(
             status=NAMES.get(stored.status, stored.status),  # type: ignore[arg-type]  # mypy sees a plain str
             tools=tools_v1(stored.tools),
-            file_ids=stored.tool_resources.code_files(),
+            file_ids=stored.tool_resources.code_files() if stored.file_ids is UNSET else stored.file_ids,
             usage=usage_v1(stored.usage),
             response_format=response_format_v1(stored.response_format),
             tool_choice=tool_choice_v1(stored.tool_choice),

@@ -28,7 +28,6 @@ from threadkeep.wire.check import URL
 
 LONGEST_TEXT = 256_000
 """Code points in a string of content or in one text part."""
-MAX_MESSAGE_FILES = 10
 
 ContentText = Annotated[str, Meta(min_length=1, max_length=LONGEST_TEXT)]
 Url = Annotated[str, Meta(pattern=URL)]

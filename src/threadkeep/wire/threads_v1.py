@@ -5,10 +5,10 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from threadkeep.errors import Invalid, Problem
-from threadkeep.messages.model import Attachment, NewMessage, Role
+from threadkeep.messages.model import MAX_MESSAGE_FILES, Attachment, NewMessage, Role
 from threadkeep.metadata import MAX_PAIRS, MAX_VALUE, Key, Metadata, Value
 from threadkeep.threads.model import NewThread, ThreadChange
-from threadkeep.wire.shapes import MAX_MESSAGE_FILES, Content, attachments_of, parts_of
+from threadkeep.wire.shapes import Content, attachments_of, parts_of
 
 V1Metadata = Annotated[dict[Key, Value | int | float | bool], Meta(max_length=MAX_PAIRS)]
 """v1 turned other scalars into strings."""
