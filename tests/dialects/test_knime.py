@@ -28,7 +28,6 @@ from tests.dialects.knime_bodies import (
 from tests.dialects.steps import done, new_files, new_thread
 from tests.support.house import House
 
-QUIET = settings(deadline=None, derandomize=True, database=None)
 """The same bodies on every run."""
 HEADERS: list[dict[str, str]] = [{}, {"OpenAI-Beta": "assistants=v1"}, {"OpenAI-Beta": "assistants=v2"}]
 OF_V1 = HEADERS[1]
@@ -106,7 +105,7 @@ def echo_in_v1(body: Any) -> dict[str, Any]:
 @pytest.mark.promise("knime.valid-bodies")
 @pytest.mark.promise("knime.open-objects")
 @pytest.mark.promise("knime.v1-takes-v2-bodies")
-@settings(QUIET, max_examples=60)
+@settings(max_examples=60)
 @given(body=BODIES, headers=st.sampled_from(HEADERS))
 def test_a_body_that_the_schema_allows_is_stored_and_echoed(
     node: Node, body: Any, headers: dict[str, str]
@@ -147,7 +146,7 @@ def test_a_body_with_one_fault_is_400_with_a_flat_error(node: Node, way: Callabl
     # v1 makes strings of such metadata, so there it is no fault.
     headers = [one for one in HEADERS if way is not with_metadata_that_is_no_string or one != OF_V1]
 
-    @settings(QUIET, max_examples=10)
+    @settings(max_examples=10)
     @given(body=broken(way), headers=st.sampled_from(headers))
     def refused(body: Any, headers: dict[str, str]) -> None:
         answer = node.send(node.real(body), headers)
@@ -196,7 +195,7 @@ def test_bytes_that_are_no_json_object_are_400(node: Node, content: bytes) -> No
 def test_what_is_broken_here_is_broken_for_the_schema_too(way: Callable[[Draw, Any], Any]) -> None:
     """But for `format`, which a validator does not check, and a file id, whose `required` stands too high."""
 
-    @settings(QUIET, max_examples=30)
+    @settings(max_examples=30)
     @given(body=broken(way))
     def really_broken(body: Any) -> None:
         slip = way is without_a_required_key and not with_files(body)

@@ -293,8 +293,6 @@ def test_whatever_happens_every_run_ends(tmp_path, url, database, examples, monk
             settings=settings(
                 max_examples=few,
                 stateful_step_count=30,
-                deadline=None,
-                derandomize=True,
                 suppress_health_check=list(HealthCheck),
             ),
         )

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.assistants.model import CodeInterpreterTool, Function, FunctionTool
@@ -253,7 +253,6 @@ def test_what_is_kept_is_the_newest_that_fits(sizes, room, data):
 # ---------------------------------------------------------------- tokens
 
 
-@settings(deadline=None)  # the first call loads the rules
 @given(st.lists(st.text(max_size=80), max_size=8))
 def test_a_text_never_has_more_tokens_than_bytes(texts):
     assert all(

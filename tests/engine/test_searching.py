@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.engine.test_prompt import run, step
@@ -53,7 +53,6 @@ def test_the_best_is_cut_off_where_it_is_too_large_itself():
     assert left == 250 - size(kept)
 
 
-@settings(deadline=None)  # the first call loads the rules
 @given(st.text(max_size=2000).map(lambda text: text * 5), st.integers(0, 600))
 def test_what_is_kept_fits(text, room):
     kept, left = searching.fitting([hit(text)], room)
@@ -61,14 +60,12 @@ def test_what_is_kept_fits(text, room):
     assert kept or room < size(hit("")) + searching.LEAST + searching.JOINT
 
 
-@settings(deadline=None)
 @given(st.text(max_size=500), st.integers(0, 50))
 def test_a_beginning_has_no_more_tokens_than_it_may(text, tokens):
     assert text.startswith(beginning(text, tokens))
     assert beginning(text, len(text.encode())) == text
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(min_size=1, max_size=200), min_size=1, max_size=8))
 @example(["?;"])
 def test_passages_together_weigh_no_more_than_each(texts):

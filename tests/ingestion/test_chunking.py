@@ -22,7 +22,7 @@ def test_a_short_text_is_one_chunk():
 
 @pytest.mark.promise("ingestion.chunks")
 @given(WORDS, some.integers(100, 200), some.integers(0, 50))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_chunk_is_too_long_and_nothing_is_lost(text, most, overlap):
     found = list(chunks([text], most, overlap))
     joined = list(pieces([text], most))
@@ -39,7 +39,7 @@ def test_no_chunk_is_too_long_and_nothing_is_lost(text, most, overlap):
 
 @pytest.mark.promise("ingestion.chunks")
 @given(WORDS, some.lists(some.integers(1, 400), max_size=20))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_chunks_do_not_depend_on_how_the_text_arrives(text, sizes):
     text *= 30
     parts, at = [], 0

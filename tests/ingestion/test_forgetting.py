@@ -9,7 +9,6 @@ import msgspec
 import pytest
 
 from tests.ingestion.desk import LEASE, LINES, PROJECT, SECONDS, Desk, Embedder, half_way, is_whole, open_desk
-from tests.support.house import database_url
 from threadkeep.providers.base import ModelFailure
 from threadkeep.storage.database import Work
 from threadkeep.storage.sweeps import Sweeper
@@ -19,11 +18,6 @@ from threadkeep.vector_stores.model import Chunking, NewFile, VectorStore
 
 pytestmark = pytest.mark.anyio
 AT_ONCE = 16
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, database: str) -> str:
-    return database_url(database, tmp_path_factory.mktemp("forgetting"))
 
 
 @pytest.fixture

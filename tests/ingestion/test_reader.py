@@ -89,6 +89,19 @@ async def test_a_file_that_takes_too_long_fails_alone():
         await reader.close()
 
 
+@pytest.mark.promise("ingestion.limits")
+async def test_a_process_that_does_nothing_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("threadkeep.ingestion.reader.TIMES_BY_THE_CLOCK", 1)
+    reader = Reader(MEMORY, 1)
+    try:
+        process = await reader._ready()
+        process.send_signal(signal.SIGSTOP)
+        assert await refused(reader, "a.txt", b"Hello.") == "The file could not be read within 1 seconds."
+        assert process.returncode is not None
+    finally:
+        await reader.close()
+
+
 NO_MEMORY = "The file needs more memory than a file may take to be read."
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import resource
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -25,25 +24,6 @@ from threadkeep.vector_stores.model import Chunking, NewFile, VectorStore
 
 pytestmark = pytest.mark.anyio
 PASSES = ModelFailure("rate_limit_exceeded", "Too many requests.", passes=True)
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, database: str) -> str:
-    return database_url(database, tmp_path_factory.mktemp("trying"))
-
-
-@pytest.fixture
-async def desk(tmp_path: Path, url: str) -> AsyncIterator[Desk]:
-    async with open_desk(tmp_path, url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def embedded(tmp_path: Path, url: str) -> AsyncIterator[tuple[Desk, Embedder]]:
-    async with open_desk(tmp_path, url) as opened:
-        embedder = Embedder()
-        opened.context = msgspec.structs.replace(opened.context, embedder=embedder)
-        yield opened, embedder
 
 
 @pytest.fixture(autouse=True)

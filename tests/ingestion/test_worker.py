@@ -4,16 +4,12 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from tests.ingestion.desk import LEASE, LINES, PROJECT, SECONDS, Desk, Embedder, half_way, is_whole, open_desk
+from tests.ingestion.desk import LEASE, LINES, PROJECT, SECONDS, Desk, half_way, is_whole
 from tests.ingestion.files import docx_of, pdf_of
-from tests.support.house import database_url
 from threadkeep.errors import FilesUnavailable, Unavailable
 from threadkeep.files import actions as files
 from threadkeep.files.model import blob_key
@@ -22,25 +18,6 @@ from threadkeep.storage.database import Transaction
 from threadkeep.vector_stores.model import Chunking
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory, database: str) -> str:
-    return database_url(database, tmp_path_factory.mktemp("ingestion"))
-
-
-@pytest.fixture
-async def desk(tmp_path: Path, url: str) -> AsyncIterator[Desk]:
-    async with open_desk(tmp_path, url) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def embedded(tmp_path: Path, url: str) -> AsyncIterator[tuple[Desk, Embedder]]:
-    async with open_desk(tmp_path, url) as opened:
-        embedder = Embedder()
-        opened.context = msgspec.structs.replace(opened.context, embedder=embedder)
-        yield opened, embedder
 
 
 @pytest.mark.promise("ingestion.index")

@@ -52,7 +52,7 @@ def holds(filter: Filter, attributes: dict[str, Any]) -> bool:
 
 
 @pytest.mark.promise("v2.search.filters")
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     files=st.lists(ATTRIBUTES, min_size=FILES, max_size=FILES),
     filters=st.lists(FILTERS, min_size=8, max_size=8),

@@ -4,7 +4,7 @@ import re
 from urllib.parse import unquote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.files.endpoints import disposition
@@ -23,7 +23,6 @@ def read_back(header: bytes) -> str:
     return unquote(found[2], errors="strict") if found[2] else found[1]
 
 
-@settings(derandomize=True, database=None)
 @given(NAMES)
 def test_every_name_is_read_back_as_it_is(name):
     assert read_back(disposition(name)) == name

@@ -4,7 +4,7 @@ import re
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.clock import SetClock
@@ -26,7 +26,6 @@ def test_ids_of_one_millisecond_differ_and_keep_their_order():
     assert ids == sorted(set(ids))
 
 
-@settings(deadline=None, derandomize=True, database=None)
 @given(st.lists(st.one_of(st.floats(-5, 5), st.floats(-0.002, 0.002)), max_size=50))
 def test_every_id_is_greater_than_the_one_before_it_however_the_clock_is_set(steps):
     clock = SetClock()
@@ -72,7 +71,6 @@ def number_of(id: str) -> int:
 
 
 @given(st.integers(0, 62**8 - 1))
-@settings(derandomize=True, database=None)
 def test_eight_characters_are_the_number_in_base_62(number):
     assert len(eight_characters(number)) == 8
     assert number_of(eight_characters(number)) == number

@@ -1,23 +1,20 @@
 """What a modification of metadata leaves."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.errors import Invalid, Problem
 from threadkeep.metadata import MAX_PAIRS, updated
 
 PAIRS = st.dictionaries(st.sampled_from("abcdefgh"), st.sampled_from(["", "1", "2"]), max_size=8)
-QUIET = settings(derandomize=True, database=None)
 
 
-@QUIET
 @given(PAIRS, PAIRS)
 def test_replace_leaves_the_new_pairs_alone(old, new):
     assert updated("replace", old, new) == new
 
 
-@QUIET
 @given(PAIRS, PAIRS)
 def test_merge_keeps_old_pairs_that_have_no_new_value(old, new):
     assert updated("merge", old, new) == {key: new.get(key, old.get(key)) for key in [*old, *new]}

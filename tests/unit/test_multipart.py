@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.context import Context
@@ -75,7 +75,6 @@ def test_a_form_reads_the_same_in_chunks_of_any_size(size):
     assert read(request_of([BODY[start : start + size] for start in range(0, len(BODY), size)])) == WHOLE
 
 
-@settings(deadline=None, derandomize=True, database=None)
 @given(
     content=st.lists(st.sampled_from([b"\r", b"\n", b"-", b"--boundary", b"x", b"\0"])).map(b"".join),
     data=st.data(),

@@ -158,7 +158,7 @@ LISTS = [Messages, Threads, Files, MessageFiles]
 
 
 @pytest.mark.parametrize("kind", LISTS)
-@settings(deadline=None, derandomize=True, database=None, max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES)
 @given(count=st.integers(0, MOST), gone=st.lists(st.integers(0, MOST - 1), unique=True))
 def test_every_page_is_what_the_model_says(workshop: Workshop, kind, count, gone):
     listing = kind(workshop.context)
@@ -193,7 +193,7 @@ def test_a_cursor_that_never_was_is_not_found(workshop: Workshop, kind, cursor):
     workshop.run(ask())
 
 
-@settings(deadline=None, derandomize=True, database=None, max_examples=EXAMPLES)
+@settings(max_examples=EXAMPLES)
 @given(runs=st.lists(st.sampled_from([None, "run_1", "run_2"]), max_size=MOST))
 def test_messages_of_one_run_are_paged_like_all(workshop: Workshop, runs):
     """Cursors keep their places, also those that are of another run."""

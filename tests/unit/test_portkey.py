@@ -1,17 +1,15 @@
 """What the gateway's headers say."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from threadkeep.http.portkey import secret_of, trace_of
 
 TRACE = b"x-portkey-trace-id"
-QUIET = settings(derandomize=True, database=None)
 
 
 @pytest.mark.promise("server.log.trace")
-@QUIET
 @given(st.binary(min_size=1, max_size=300))
 def test_a_trace_id_is_fit_for_a_line_of_the_log(value):
     trace = trace_of({TRACE: value})
@@ -22,7 +20,6 @@ def test_a_trace_id_is_fit_for_a_line_of_the_log(value):
     assert len(trace.split()) == 1
 
 
-@QUIET
 @given(st.text("abcXYZ019-_./:", min_size=1, max_size=128))
 def test_a_plain_trace_id_is_kept_as_it_is(value):
     assert trace_of({TRACE: value.encode()}) == value

@@ -19,6 +19,9 @@ FILES_A_PROCESS = 200
 MOST, GROWTH = 512 * 1024 * 1024, 8
 """Bytes that the answers about a file may take beside so many times its size. The process has closer limits;
 this one is for a process that does not keep them."""
+TIMES_BY_THE_CLOCK = 10
+"""How many times its seconds of a processor a file may take: others come first, and where these take all, a
+tenth is left to it."""
 SECONDS_TO_END = 5.0
 SECONDS_IDLE = 60.0
 """After so long without a file the processes end: each takes 60 MiB."""
@@ -32,7 +35,7 @@ class Crashed(Exception):
 class Reader:
     """One process that reads one file at a time, started when it is needed.
 
-    It may take `memory` bytes of address space, and `seconds` of the clock and of a processor for each file.
+    It may take `memory` bytes of address space, and `seconds` of a processor for each file.
     """
 
     def __init__(self, memory: int, seconds: int) -> None:
@@ -75,7 +78,7 @@ class Reader:
     async def _answers(self, process: Process, most: int) -> AsyncGenerator[Cut, None]:
         """Time counts while the process is waited for, not what is done with its answers."""
         assert process.stdout is not None
-        left, now = float(self._seconds), asyncio.get_running_loop().time
+        left, now = float(self._seconds * TIMES_BY_THE_CLOCK), asyncio.get_running_loop().time
         while True:
             began = now()
             try:
