@@ -230,6 +230,32 @@ def test_what_is_absent_stays_and_null_takes_name_and_expiry_away(http: httpx.Cl
     assert http.get(path).json() == bare
 
 
+@pytest.mark.promise("vector-stores.names.limits")
+def test_a_name_and_a_description_have_so_many_characters_and_no_more(http: httpx.Client) -> None:
+    long = {"name": "ü" * 256, "description": "ü" * 512}
+    store = new(http, **long)
+    assert {key: store[key] for key in long} == long
+    path = f"/v1/vector_stores/{store['id']}"
+    assert http.post(path, json={"name": "n" * 256}).json()["name"] == "n" * 256
+    for at, key, limit in (
+        ("/v1/vector_stores", "name", 256),
+        ("/v1/vector_stores", "description", 512),
+        (path, "name", 256),
+    ):
+        refused = http.post(at, json={key: "ü" * (limit + 1)})
+        assert (refused.status_code, refused.json()["error"]) == (
+            400,
+            {
+                "message": f"Invalid '{key}': string too long. Expected a string with maximum length "
+                f"{limit}, but got a string with length {limit + 1} instead.",
+                "type": "invalid_request_error",
+                "param": key,
+                "code": "string_above_max_length",
+            },
+        )
+    assert http.get(path).json()["name"] == "n" * 256
+
+
 @pytest.mark.promise("vector-stores.delete")
 def test_a_deleted_store_is_gone_with_all_in_it_and_its_files_stay(client: OpenAI) -> None:
     [file] = new_files(client, 1)

@@ -307,6 +307,22 @@ def test_a_run_waits_until_the_files_of_its_thread_can_be_found(each: Scene):
     assert [one["file_id"] for one in results] == [file]
 
 
+@pytest.mark.promise("runs.file-search.once")
+def test_a_file_of_the_assistant_that_the_thread_has_too_is_told_once(each: Scene):
+    old = {"OpenAI-Beta": "assistants=v1"}
+    file, other = upload(each, "moon.txt", TEXT), upload(each, "elephants.txt", OTHER)
+    made = {"model": each.model, "tools": [{"type": "retrieval"}], "file_ids": [file, other]}
+    assistant = each.http.post("/v1/assistants", json=made, headers=old).json()["id"]
+    message = {"role": "user", "content": "What is the moon made of?", "file_ids": [file]}
+    each.http.post(f"/v1/threads/{each.thread}/messages", json=message, headers=old).raise_for_status()
+    each.says(Say(ASKS), Say("Cheese ", "【0:0†moon.txt】", "."))
+    run, _ = each.whole(assistant_id=assistant)
+    results = search_of(each, run)["file_search"]["results"]
+    assert [one["file_id"] for one in results] == [file, other]
+    assert last_message(each, old)["annotations"][0]["file_citation"] == {"file_id": file, "quote": TEXT}
+    assert json.dumps(each.asked[1]["messages"]).count(TEXT) == 1
+
+
 @pytest.mark.promise("runs.file-search.stores")
 def test_an_expired_store_fails_the_run(each: Scene):
     store, _ = store_with(each, "moon.txt", TEXT)

@@ -93,6 +93,39 @@ async def test_a_store_shows_nothing_of_another(shelf: Shelf):
     assert await shelf.search("fox", stores=()) == []
 
 
+@pytest.mark.promise("v2.search.once")
+@pytest.mark.parametrize("ranker", ["auto", "none"])
+@pytest.mark.parametrize("vectors", [None, [[1.0, 0.0]]])
+async def test_a_passage_of_a_file_in_several_stores_is_found_once(shelf: Shelf, ranker, vectors):
+    near = [[1.0, n / 4] for n in range(4)]
+    texts = [f"{'fox ' * (4 - n)}number {n}" for n in range(4)]
+    await shelf.put("file-2", "a fox of another file", vectors=[[1.0, 9.0]])
+    await shelf.put("file-1", *texts, vectors=near, colour="red")
+    alone = [await shelf.search("fox", vectors=vectors, ranker=ranker, limit=n) for n in (2, 10)]
+    assert [len(hits) for hits in alone] == [2, 5]
+    await shelf.put("file-1", *texts, store="vs_2", vectors=near, colour="blue")
+    await shelf.put("file-1", *texts, store="vs_3", vectors=[None] * 4)
+    for stores in (("vs_1", "vs_2"), ("vs_3", "vs_2", "vs_1")):
+        both = [
+            await shelf.search("fox", vectors=vectors, ranker=ranker, limit=n, stores=stores) for n in (2, 10)
+        ]
+        assert both == alone
+
+
+@pytest.mark.promise("v2.search.once")
+async def test_files_that_say_the_same_are_each_found(shelf: Shelf):
+    await shelf.put("file-1", FOX, "fox and dog")
+    await shelf.put("file-2", FOX, store="vs_2")
+    await shelf.put("file-1", FOX, "fox, cut otherwise", store="vs_2")
+    hits = await shelf.search("fox", stores=("vs_1", "vs_2"))
+    assert sorted((hit.file_id, hit.texts[0]) for hit in hits) == [
+        ("file-1", FOX),
+        ("file-1", "fox and dog"),
+        ("file-1", "fox, cut otherwise"),
+        ("file-2", FOX),
+    ]
+
+
 @pytest.mark.promise("v2.search.stores")
 async def test_only_completed_files_are_found(shelf: Shelf):
     await shelf.put("file-1", FOX, status="in_progress", vectors=[[1.0, 0.0]])

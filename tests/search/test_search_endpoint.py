@@ -6,6 +6,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
 from tests.support.waiting import until
+from threadkeep.wire.search import LONGEST_QUERY
 
 TEXTS = {"tea.txt": b"Green tea is brewed at eighty degrees.", "bread.txt": b"Bread is baked at 220 degrees."}
 
@@ -40,6 +41,19 @@ def test_the_passage_with_the_words_comes_first(client: OpenAI, store: Any) -> N
 def test_several_queries_are_asked_at_once(client: OpenAI, store: Any) -> None:
     page = client.vector_stores.search(store.id, query=["tea", "bread"])
     assert sorted(found(page)) == ["bread.txt", "tea.txt"]
+
+
+@pytest.mark.promise("v2.search.query")
+def test_a_query_has_so_many_characters_and_no_more(client: OpenAI, store: Any) -> None:
+    long = "tea ".ljust(LONGEST_QUERY, "🍵")
+    for query in (long, [long]):
+        assert found(client.vector_stores.search(store.id, query=query)) == ["tea.txt"]
+    for query, param in ((long + "!", "query"), (["tea", long + "!"], "query[1]")):
+        with pytest.raises(
+            BadRequestError, match="length 32768, but got a string with length 32769"
+        ) as refused:
+            client.vector_stores.search(store.id, query=query)
+        assert (refused.value.param, refused.value.code) == (param, "string_above_max_length")
 
 
 @pytest.mark.promise("v2.search.filters")

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from threadkeep.search.words import LONGEST_WORD, MOST_ASKED, asked_words, words_of
+from threadkeep.search.words import LONGEST_WORD, MOST_ASKED, MOST_READ, asked_words, words_of
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,15 @@ def test_the_words_of_a_text(text, words):
 def test_a_query_asks_for_each_word_once_and_for_pairs_of_characters():
     assert asked_words("fox Fox 可愛い 猫") == ["fox", "可愛", "愛い", "猫"]
     assert len(asked_words(" ".join(map(str, range(500))))) == MOST_ASKED
+
+
+@pytest.mark.promise("v2.search.query")
+def test_a_long_query_is_read_as_far_as_its_words_may_reach():
+    longest = [f"{number:0{LONGEST_WORD}}" for number in range(MOST_ASKED)]
+    assert asked_words("\n\n".join(longest)) == longest
+    assert asked_words("tea " * MOST_READ + "bread") == ["tea"]
+    of_eighteen = "\ufdfa "  # characters, once it is folded
+    assert "bread" not in asked_words(of_eighteen * (MOST_READ // 4) + "bread")
 
 
 @given(st.text())

@@ -242,10 +242,43 @@ def test_a_file_belongs_to_the_batch_that_it_came_with_last(
     left = client.vector_stores.file_batches.retrieve(first.id, vector_store_id=store)
     assert (left.status, counts(left)) == ("completed", {})
     assert counts(client.vector_stores.retrieve(store)) == {"in_progress": 2, "total": 2}
-    client.vector_stores.files.create(store, file_id=one)  # by itself it stays with its batch
+    client.vector_stores.files.create(store, file_id=one)  # without work for it, it stays with its batch
     client.vector_stores.files.delete(two, vector_store_id=store)
     second = client.vector_stores.file_batches.retrieve(second.id, vector_store_id=store)
     assert counts(second) == {"in_progress": 1, "total": 1}
+
+
+@pytest.mark.promise("vector-stores.batches.again")
+@pytest.mark.parametrize("end", ["cancelled", "failed", "completed"])
+def test_a_batch_that_is_over_stays_over_when_its_file_comes_again_alone(
+    client: OpenAI, worker: Worker, new_files: Any, end: str
+) -> None:
+    again, stays = new_files(2)
+    store = client.vector_stores.create().id
+    batch = client.vector_stores.file_batches.create(store, file_ids=[again, stays]).id
+    here: Any = {"batch_id": batch, "vector_store_id": store}
+    claims = {claim.file_id: claim for claim in worker.claimed(store)}
+    worker.complete(claims[stays])
+    if end == "cancelled":
+        client.vector_stores.file_batches.cancel(**here)
+    else:
+        (worker.fail if end == "failed" else worker.complete)(claims[again])
+    status = "cancelled" if end == "cancelled" else "completed"
+    over = client.vector_stores.file_batches.retrieve(**here)
+    assert (over.status, over.file_counts.total, over.file_counts.in_progress) == (status, 2, 0)
+    otherwise: Any = {"type": "static", "static": {"max_chunk_size_tokens": 100, "chunk_overlap_tokens": 0}}
+    client.vector_stores.files.create(store, file_id=again, chunking_strategy=otherwise)
+    left = (status, {"completed": 1, "total": 1})
+    for ask in (client.vector_stores.file_batches.retrieve, client.vector_stores.file_batches.cancel):
+        batch_now = ask(**here)
+        assert (batch_now.status, counts(batch_now)) == left
+        assert [file.id for file in client.vector_stores.file_batches.list_files(**here)] == [stays]
+    assert counts(client.vector_stores.retrieve(store)) == {"in_progress": 1, "completed": 1, "total": 2}
+    worker.finish(store)
+    batch_now = client.vector_stores.file_batches.retrieve(**here)
+    assert (batch_now.status, counts(batch_now)) == left
+    after = client.vector_stores.retrieve(store)
+    assert (after.status, after.usage_bytes, counts(after)) == ("completed", 20, {"completed": 2, "total": 2})
 
 
 @pytest.mark.promise("vector-stores.batches.unknown")

@@ -6,7 +6,7 @@ A chunk belongs to one file in one store. It is found only while its row in `vec
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -221,7 +221,8 @@ async def search(
     """The best `limit` hits for any of the texts, the best first; without `vectors` (one for each text, by
     the context's embedder) by their words alone. Expired and foreign stores are the caller's to refuse.
 
-    The ranker "none" fuses nothing where there are vectors: their cosines are the scores.
+    The ranker "none" fuses nothing where there are vectors: their cosines are the scores. A passage of a file
+    that is in several of the stores is one hit.
     """
     scope = Scope(store_ids, filters)
     embedder = context.embedder
@@ -231,15 +232,33 @@ async def search(
     async def work(transaction: Transaction) -> list[Hit]:
         index = transaction.chunks
         near = [await index.by_vector(scope, vector, model, DEPTH) for vector, model in asked]
-        if ranker == "none" and any(near):
+        by_meaning = ranker == "none" and any(near)
+        said = [] if by_meaning else [await index.by_words(scope, some, DEPTH) for some in words]
+        if len(store_ids) > 1:
+            first = await twins(index, near + said)
+            near, said = [once(one, first) for one in near], [once(one, first) for one in said]
+        if by_meaning:
             best = by_cosine(near)
         else:
-            said = [await index.by_words(scope, some, DEPTH) for some in words]
             alone = await without_vectors(index, near, said, asked) if any(near) else set()
             best = fused([[id for id, _ in ranking] for ranking in near + said if ranking], alone)
         return await hits(transaction, [pair for pair in best[:limit] if pair[1] >= threshold])
 
     return await context.database.scan(work) if store_ids else []
+
+
+async def twins(index: ChunkIndex, rankings: Sequence[Sequence[Found]]) -> dict[int, int]:
+    """For a chunk that says the same as another of its file, the first such chunk: a file may be in several
+    stores, such as the assistant's and the thread's, and is not to take the room of others for that."""
+    return dict(await index.twins(sorted({id for ranking in rankings for id, _ in ranking})))
+
+
+def once(ranking: Sequence[Found], first: Mapping[int, int]) -> list[Found]:
+    """A ranking in which each passage stands once, at its best place."""
+    best: dict[int, float] = {}
+    for id, score in ranking:
+        best.setdefault(first.get(id, id), score)
+    return [*best.items()]
 
 
 async def without_vectors(

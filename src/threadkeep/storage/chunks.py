@@ -95,6 +95,11 @@ class ChunkIndex(Protocol):
         have. What is gone, or may be going, is left out."""
         ...
 
+    async def twins(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        """Which of these chunks say the same as another of them that is of the same file, in whichever store:
+        each with the first of its kind."""
+        ...
+
     async def by_words(self, scope: Scope, words: Sequence[str], limit: int) -> list[Found]:
         """The chunks that hold most of the words, and the rarer ones among them, the best first."""
         ...

@@ -69,6 +69,12 @@ WITHOUT_VECTOR = """
         SELECT 1 FROM chunk_vectors v WHERE v.id = i.value AND v.model = :model AND length(v.vector) = :bytes
     )
 """
+TWINS = """
+    SELECT id, first FROM (
+        SELECT c.id, min(c.id) OVER (PARTITION BY c.file_id, c.text) AS first
+        FROM json_each(:ids) i JOIN chunks c ON c.id = i.value
+    ) WHERE id <> first
+"""
 LENGTH = "SELECT length(vector) FROM chunk_vectors WHERE id = :id"
 EMBED = """
     INSERT INTO chunk_vectors (id, store_id, file_id, model, vector)
@@ -202,6 +208,10 @@ class SQLiteChunks:
                 kept += 1
                 more += after[0] - (before[0] if before else 0)
         return Kept(kept, more // FLOAT_BYTES)
+
+    async def twins(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        rows = await self._transaction.all(TWINS, {"ids": json.dumps([*ids])})
+        return [(id, first) for id, first in rows]
 
     async def by_words(self, scope: Scope, words: Sequence[str], limit: int) -> list[Found]:
         told = await self._telling(scope, words) if len(words) > 1 else words

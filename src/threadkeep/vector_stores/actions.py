@@ -12,13 +12,14 @@ from functools import partial
 import msgspec
 
 from threadkeep.context import Context
-from threadkeep.errors import ThreadkeepError, VectorStoreExpired
+from threadkeep.errors import ThreadkeepError, Unavailable, VectorStoreExpired
 from threadkeep.files import store as file_rows
 from threadkeep.ids import in_hexadecimal
 from threadkeep.metadata import updated
 from threadkeep.search import base as search
 from threadkeep.storage import sweeps, tombstones
 from threadkeep.storage.database import Transaction
+from threadkeep.storage.health import FULL, READ_ONLY
 from threadkeep.vector_stores import files, progress, store
 from threadkeep.vector_stores.model import (
     Attributes,
@@ -117,15 +118,20 @@ async def use(context: Context, project_id: str, ids: Sequence[str]) -> None:
 
 async def touch(context: Context, stores: Sequence[VectorStore]) -> None:
     """Note that stores are in use which were there when they were read. Those that have gone or expired since
-    stay as they are."""
+    stay as they are. A database that takes no writes can still be searched: there no use is noted."""
     now = context.now()
     stale = [one.id for one in stores if one.last_active_at < now]
 
     async def work(transaction: Transaction) -> None:
         await store.touch(transaction, stale, now)
 
-    if stale:
+    if not stale:
+        return
+    try:
         await context.database.write(work)
+    except Unavailable as problem:
+        if problem.reason not in (READ_ONLY, FULL):
+            raise
 
 
 # ---------------------------------------------------------------- files
@@ -153,7 +159,8 @@ async def attach_files(
     """Put files into a store, as part of a transaction, and have them made searchable.
 
     A file that is there already takes the attributes given; it is worked again where it failed, was
-    cancelled, or is to be cut otherwise. Raises `NotFound` for the store or a file, `VectorStoreExpired`.
+    cancelled, or is to be cut otherwise. With that it leaves the batch it came with, and a batch that is over
+    stays over. Raises `NotFound` for the store or a file, `VectorStoreExpired`.
     """
     await store.require(transaction, project_id, store_id)
     once = list({file.file_id: file for file in new}.values())
@@ -177,14 +184,13 @@ async def attach_files(
         if not is_as_asked(old, file):
             await files.begin_anew(transaction, where, file)
             step = moved(old.status, "in_progress", -old.usage_bytes)
+        elif batch_id is None:
+            continue  # alone, without work: it stays with the batch that it has
         in_store += step
-        if batch_id in (None, old.batch_id):
-            stays = step
-        else:
-            stays = moved(old.status, None)
-            in_batch += step + moved(None, old.status)
+        in_batch += step + moved(None, old.status)
         if old.batch_id:
-            of_batches[old.batch_id] = of_batches.get(old.batch_id, Change()) + stays
+            left = moved(old.status, None)
+            of_batches[old.batch_id] = of_batches.get(old.batch_id, Change()) + left
     await store.recount(transaction, store_id, "", in_store, now)
     if batch_id:
         of_batches[batch_id] = of_batches.get(batch_id, Change()) + in_batch

@@ -228,11 +228,10 @@ REJOIN = {
 }
 BEGIN_ANEW = """
     UPDATE vector_store_files
-    SET batch_id = COALESCE(CAST(:batch_id AS TEXT), batch_id),
-        attributes = COALESCE(CAST(:attributes AS TEXT), attributes), status = 'in_progress', usage_bytes = 0,
-        last_error = NULL, max_tokens = :max_tokens, overlap_tokens = :overlap_tokens, created_at = :now,
-        owner = NULL, due_at = :now, embedded_by = '', embedding_claim = NULL, embedding_due_at = 0,
-        embedding_failures = 0
+    SET batch_id = :batch_id, attributes = COALESCE(CAST(:attributes AS TEXT), attributes),
+        status = 'in_progress', usage_bytes = 0, last_error = NULL, max_tokens = :max_tokens,
+        overlap_tokens = :overlap_tokens, created_at = :now, owner = NULL, due_at = :now, embedded_by = '',
+        embedding_claim = NULL, embedding_due_at = 0, embedding_failures = 0
     WHERE store_id = :store_id AND file_id = :file_id
 """
 
@@ -257,7 +256,7 @@ async def rejoin(transaction: Transaction, where: Place, files: Sequence[NewFile
 
 
 async def begin_anew(transaction: Transaction, where: Place, file: NewFile) -> None:
-    """A locked file that is in the store already is made searchable once more."""
+    """A locked file that is in the store already is made searchable once more, and leaves its batch."""
     params: Params = {
         "store_id": where.store_id,
         "file_id": file.file_id,

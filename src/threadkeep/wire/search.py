@@ -11,12 +11,14 @@ from threadkeep.errors import Invalid, Problem
 from threadkeep.filters import Comparison, Compound, Filter, comparisons, depth
 from threadkeep.search.model import DEFAULT_RESULTS, MOST_RESULTS, Query, Ranker
 
-MOST_QUERIES = 16
+MOST_QUERIES, LONGEST_QUERY = 16, 32_768
+"""Texts that are searched for in one request, and characters of each: about as many as embedding models read.
+The reference has no limits."""
 MOST_VALUES = 1000
 """Of one `in` or `nin`."""
 MOST_COMPARISONS, DEEPEST = 128, 8
 
-QueryText = Annotated[str, Meta(min_length=1)]
+QueryText = Annotated[str, Meta(min_length=1, max_length=LONGEST_QUERY)]
 Value = str | int | float | bool
 Values = Annotated[list[Value], Meta(max_length=MOST_VALUES)]
 

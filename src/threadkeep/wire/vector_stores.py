@@ -24,6 +24,9 @@ MAX_FILES_OF_BATCH = 2000
 
 # ---------------------------------------------------------------- values
 
+Name = Annotated[str, Meta(max_length=256)]
+Description = Annotated[str, Meta(max_length=512)]
+"""Both as assistants have them: the reference names no limits for stores, and lists show up to 100."""
 Value = Annotated[str, Meta(max_length=MAX_VALUE)] | int | float | bool
 CheckedAttributes = Annotated[
     dict[Annotated[str, Meta(max_length=MAX_KEY)], Value], Meta(max_length=MAX_PAIRS)
@@ -71,15 +74,15 @@ class ExpiresAfterBody(Struct, frozen=True):
 
 class CreateVectorStore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     file_ids: Annotated[list[str], Meta(max_length=MAX_FILES_OF_NEW_STORE)] | None = None
-    name: str | None = None
-    description: str | None = None
+    name: Name | None = None
+    description: Description | None = None
     expires_after: ExpiresAfterBody | None = None
     chunking_strategy: ChunkingBody | None = None
     metadata: CheckedMetadata | None = None
 
 
 class ModifyVectorStore(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    name: str | UnsetType | None = UNSET
+    name: Name | UnsetType | None = UNSET
     expires_after: ExpiresAfterBody | UnsetType | None = UNSET
     metadata: CheckedMetadata | None = None
 

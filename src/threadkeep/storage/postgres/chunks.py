@@ -75,6 +75,12 @@ WITHOUT_VECTOR = """
         WHERE v.id = one.id AND v.model = :model AND vector_dims(v.vector) = CAST(:dimensions AS BIGINT)
     )
 """
+TWINS = """
+    SELECT id, first FROM (
+        SELECT c.id, min(c.id) OVER (PARTITION BY c.file_id, c.text COLLATE "C") AS first
+        FROM chunks c WHERE c.id = ANY(CAST(:ids AS BIGINT[]))
+    ) alike WHERE id <> first
+"""
 # A chunk that somebody is about to remove is not waited for: so nobody waits in a circle.
 EMBED = """
     WITH given AS MATERIALIZED (
@@ -267,6 +273,10 @@ class PostgresChunks:
         row = await self._transaction.one(EMBED, params)
         assert row
         return Kept(*row)
+
+    async def twins(self, ids: Sequence[int]) -> list[tuple[int, int]]:
+        rows = await self._transaction.all(TWINS, {"ids": [*ids]})
+        return [(id, first) for id, first in rows]
 
     async def by_words(self, scope: Scope, words: Sequence[str], limit: int) -> list[Found]:
         told = await self._telling(scope, words) if len(words) > 1 else words
