@@ -19,7 +19,9 @@ from tests.api.test_validation import (
 from tests.support.errors import answered, refusal
 
 OBJECTS = "an array of objects"
-FORMAT = "one of a string or an object"
+FORMAT = "one of 'auto' or object"
+TOOLS = "one of 'cod...ter', 'file_search', or 'function'"
+EFFORTS = "one of 'none', 'minimal', 'low', 'medium', 'high', 'xhigh', or 'max'"
 SEARCH, FUNCTION = "tools[0].file_search", "tools[0].function"
 
 
@@ -48,7 +50,7 @@ def array_too_long(body: dict[str, Any], param: str, most: int) -> Case:
 
 
 def out_of_range(body: dict[str, Any], param: str, limit: int, actual: float) -> Case:
-    kind = "integer" if isinstance(actual, int) else "decimal"
+    kind = "integer" if param.endswith("max_num_results") else "decimal"
     above = actual > limit
     message = (
         f"Invalid '{param}': {kind} {'above maximum' if above else 'below minimum'} value. Expected a value "
@@ -85,10 +87,11 @@ CHANGE: list[Case] = [
     out_of_range({"top_p": -1}, "top_p", 0, -1),
     bad_value({"reasoning_effort": "most"}, "reasoning_effort", "most",
               "'none', 'minimal', 'low', 'medium', 'high', 'xhigh', and 'max'"),
+    wrong_type({"reasoning_effort": 7}, "reasoning_effort", EFFORTS, "an integer"),
     wrong_type({"tools": {}}, "tools", OBJECTS, "an object"),
     wrong_type({"tools": ["code_interpreter"]}, "tools[0]", "an object", "a string"),
     missing({"tools": [{}]}, "tools[0].type"),
-    wrong_type(tool(1), "tools[0].type", "a string", "an integer"),
+    wrong_type(tool(1), "tools[0].type", TOOLS, "an integer"),
     bad_value(tool("retrieval"), "tools[0].type", "retrieval",
               "'code_interpreter', 'file_search', and 'function'"),
     array_too_long({"tools": [{"type": "code_interpreter"}] * 129}, "tools", 128),
@@ -106,10 +109,13 @@ CHANGE: list[Case] = [
     wrong_type(tool("file_search", file_search=[]), SEARCH, "an object", "an array"),
     out_of_range(search(max_num_results=51), f"{SEARCH}.max_num_results", 50, 51),
     out_of_range(search(max_num_results=0), f"{SEARCH}.max_num_results", 1, 0),
-    wrong_type(search(max_num_results=1.5), f"{SEARCH}.max_num_results", "an integer", "a decimal"),
+    wrong_type(search(max_num_results=1.5), f"{SEARCH}.max_num_results", "an integer",
+               "a decimal number"),
     missing(search(ranking_options={}), f"{SEARCH}.ranking_options.score_threshold"),
     out_of_range(search(ranking_options={"score_threshold": 1.5}),
                  f"{SEARCH}.ranking_options.score_threshold", 1, 1.5),
+    out_of_range(search(ranking_options={"score_threshold": 2}),
+                 f"{SEARCH}.ranking_options.score_threshold", 1, 2),
     bad_value(search(ranking_options={"score_threshold": 0, "ranker": "best"}),
               f"{SEARCH}.ranking_options.ranker", "best", "'auto' and 'default_2024_08_21'"),
     wrong_type({"response_format": 1}, "response_format", FORMAT, "an integer"),

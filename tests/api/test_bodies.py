@@ -48,6 +48,38 @@ def test_malformed_json_is_refused(
     assert answered(answer) == refusal(400, message)
 
 
+@pytest.mark.promise("errors.malformed-json")
+@pytest.mark.parametrize(
+    ("body", "hint"),
+    [
+        (b'{"metadata": {"a": ' + b"9" * 5000 + b"}}", "a number in it is too large to be read"),
+        (b'{"metadata": {"a": 1e400}}', "a number in it is too large to be read"),
+        (b'{"metadata": {"a": -Infinity}}', "-Infinity is not JSON"),
+        (b'{"metadata": {"a": "\xff"}}', "byte 20 is not UTF-8"),
+        (b"[" * 100_000, "it is nested too deeply"),
+        (b'{"metadata": {}', "Expecting ',' delimiter: line 1 column 16 (char 15)"),
+    ],
+    ids=["5,000 digits", "beyond a double", "a constant", "Latin-1", "brackets", "a cut body"],
+)
+def test_why_a_body_cannot_be_read_is_told(http: httpx.Client, body: bytes, hint: str) -> None:
+    message = (
+        "We could not parse the JSON body of your request. (HINT: the body must be one JSON object in UTF-8; "
+        f"{hint})"
+    )
+    assert answered(http.post("/v1/threads", content=body, headers=JSON)) == refusal(400, message)
+
+
+@pytest.mark.promise("errors.repeated-name")
+def test_of_a_name_that_comes_twice_the_last_one_counts(http: httpx.Client, places: dict[str, str]) -> None:
+    body = b'{"role": "bad", "role": "user", "content": 1, "content": "x", "metadata": {"a": 1, "a": "b"}}'
+    answer = http.post(f"{places['thread']}/messages", content=body, headers=JSON)
+    made = answer.json()
+    assert (answer.status_code, made["role"], made["metadata"]) == (200, "user", {"a": "b"})
+    assert made["content"][0]["text"]["value"] == "x"
+    refused = http.post("/v1/threads", content=b'{"metadata": {"a": "b", "a": 1}}', headers=JSON)
+    assert refused.json()["error"]["param"] == "metadata.a"
+
+
 @pytest.mark.promise("errors.content-type")
 @pytest.mark.parametrize("path", WRITES)
 @pytest.mark.parametrize(

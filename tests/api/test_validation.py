@@ -9,7 +9,9 @@ from tests.support.errors import answered, refusal
 
 USER = {"role": "user", "content": "x"}
 LONG = "x" * 256_001
-CONTENT_TYPES = "one of a string or an array of objects"
+CONTENT_TYPES = "one of a string or array of objects"
+ROLES = "one of 'user' or 'assistant'"
+PARTS = "one of 'image_file', 'image_url', or 'text'"
 Case = tuple[dict[str, Any], str, str, str]
 """A body, and the message, param and code of its refusal."""
 
@@ -61,7 +63,7 @@ METADATA: list[Case] = [
     wrong_type({"metadata": [["a", "b"]]}, "metadata", "an object", "an array"),
     wrong_type({"metadata": {"modified": True}}, "metadata.modified", "a string", "a boolean"),
     wrong_type({"metadata": {"a": 1}}, "metadata.a", "a string", "an integer"),
-    wrong_type({"metadata": {"a": 1.5}}, "metadata.a", "a string", "a decimal"),
+    wrong_type({"metadata": {"a": 1.5}}, "metadata.a", "a string", "a decimal number"),
     wrong_type({"metadata": {"a": None}}, "metadata.a", "a string", "null"),
     wrong_type({"metadata": {"a": ["b"]}}, "metadata.a", "a string", "an array"),
     wrong_type({"metadata": {"a": {"b": "c"}}}, "metadata.a", "a string", "an object"),
@@ -101,17 +103,23 @@ MESSAGE: list[Case] = [
     bad_value({**USER, "role": "human"}, "role", "human", "'user' and 'assistant'"),
     bad_value({**USER, "role": ""}, "role", "", "'user' and 'assistant'"),
     bad_value({**USER, "role": "{param}"}, "role", "{param}", "'user' and 'assistant'"),
-    wrong_type({**USER, "role": 1}, "role", "a string", "an integer"),
-    wrong_type({**USER, "role": None}, "role", "a string", "null"),
+    wrong_type({**USER, "role": 1}, "role", ROLES, "an integer"),
+    wrong_type({**USER, "role": None}, "role", ROLES, "null"),
     wrong_type({**USER, "content": 5}, "content", CONTENT_TYPES, "an integer"),
     wrong_type({**USER, "content": None}, "content", CONTENT_TYPES, "null"),
     wrong_type({**USER, "content": {"type": "text"}}, "content", CONTENT_TYPES, "an object"),
     wrong_type({**USER, "content": ["x"]}, "content[0]", "an object", "a string"),
     wrong_type(text({"value": "x"}), "content[0].text", "a string", "an object"),
-    wrong_type({"role": "user", "content": [{"type": 1}]}, "content[0].type", "a string", "an integer"),
+    wrong_type({"role": "user", "content": [{"type": 1}]}, "content[0].type", PARTS, "an integer"),
     wrong_type(url(url=1), "content[0].image_url.url", "a string", "an integer"),
+    wrong_type(url(url="https://example.com/a.png", detail=1), "content[0].image_url.detail",
+               "one of 'auto', 'low', or 'high'", "an integer"),
     wrong_type({**USER, "attachments": {}}, "attachments", "an array of objects", "an object"),
     wrong_type({**USER, "attachments": ["f"]}, "attachments[0]", "an object", "a string"),
+    wrong_type({**USER, "attachments": [{"file_id": "f", "tools": {}}]}, "attachments[0].tools",
+               "an array of objects", "an object"),
+    wrong_type({**USER, "attachments": [{"file_id": "f", "tools": [{"type": 1}]}]},
+               "attachments[0].tools[0].type", "one of 'cod...ter' or 'file_search'", "an integer"),
     wrong_type({**USER, "attachments": [{"file_id": 1}]}, "attachments[0].file_id", "a string",
                "an integer"),
     too_short({**USER, "content": ""}, "content", "string"),

@@ -56,6 +56,7 @@ REFUSED: list[tuple[Any, dict[str, str]]] = [
         {"role": "human", "content": 5, "one": 1, "two": 2},
         {"body -> role": NO_MEMBER, "body -> content": NO_STRING, "body -> one": EXTRA, "body -> two": EXTRA},
     ),
+    ({"role": 7, "content": "x"}, {"body -> role": NO_MEMBER}),
     ({"role": None, "content": None}, {"body -> role": NONE, "body -> content": NONE}),
     (
         {"role": "user", "content": "", "file_ids": ["file-a"] * 11, "metadata": SEVENTEEN},

@@ -13,6 +13,7 @@ from threadkeep.errors import Invalid, MalformedJSON, Problem
 from threadkeep.http.caller import DIALECTS
 from threadkeep.wire.base import Body, Dialect, encode
 from threadkeep.wire.check import problems
+from threadkeep.wire.openai_v2 import dotted
 from threadkeep.wire.shapes import LONGEST_TEXT, CreateMessageV2
 
 EXAMPLES = 300
@@ -136,19 +137,31 @@ def test_long_text_is_measured_in_code_points(character):
     ]
 
 
-def test_all_problems_are_found_missing_ones_first():
+def test_all_problems_are_found_in_the_order_of_fields_and_v2_tells_missing_ones_first():
     value = {
         "content": [{"type": "image_url", "image_url": {"detail": "x"}}],
         "metadata": {"k" * 65: 1},
         "x": 1,
     }
-    assert [(one.path, one.kind) for one in problems(CreateMessageV2, value)] == [
+    found = problems(CreateMessageV2, value)
+    assert [(one.path, one.kind) for one in found] == [
         (("role",), "missing"),
         (("content", 0, "image_url", "url"), "missing"),
-        (("x",), "unknown"),
         (("content", 0, "image_url", "detail"), "enum"),
         (("metadata", "k" * 65), "name_too_long"),
         (("metadata", "k" * 65), "type"),
+        (("x",), "unknown"),
+    ]
+    told = []
+    while found:
+        told.append(DIALECTS[0].error(Invalid(*found)).body["error"]["param"])
+        found = [one for one in found if dotted(one.path) != told[-1]]
+    assert told == [
+        "role",
+        "content[0].image_url.url",
+        "x",
+        "content[0].image_url.detail",
+        f"metadata.{'k' * 65}",
     ]
 
 

@@ -247,6 +247,43 @@ def test_choices_are_listed_as_the_reference_has_them() -> None:
     assert error["message"] == "Invalid value: 'any'. Supported values are: 'none', 'auto', and 'required'."
 
 
+@pytest.mark.promise("runs.bodies.refused")
+@pytest.mark.parametrize(
+    ("operation", "body", "message"),
+    [
+        (
+            "create_run",
+            {**A, "tool_choice": 7},
+            "Invalid type for 'tool_choice': expected one of one of 'none', 'auto', or 'required' or object, "
+            "but got an integer instead.",
+        ),
+        (
+            "create_run",
+            {**A, "temperature": 3},
+            "Invalid 'temperature': decimal above maximum value. Expected a value <= 2, but got 3 instead.",
+        ),
+        (
+            "create_run",
+            {**A, "truncation_strategy": {"type": 1}},
+            "Invalid type for 'truncation_strategy.type': expected one of 'auto' or 'las...ges', but got an "
+            "integer instead.",
+        ),
+        (
+            "submit_tool_outputs",
+            {"tool_outputs": {}},
+            "Invalid type for 'tool_outputs': expected an array of objects, but got an object instead.",
+        ),
+        (
+            "submit_tool_outputs",
+            {"tool_outputs": None},
+            "Invalid type for 'tool_outputs': expected an array of objects, but got null instead.",
+        ),
+    ],
+)
+def test_wrong_types_are_told_in_the_service_s_words(operation: str, body: Any, message: str) -> None:
+    assert refusal("v2", operation, body)["message"] == message
+
+
 # ---------------------------------------------------------------- v1
 
 
@@ -272,6 +309,32 @@ def test_v1_takes_files_with_additional_messages_and_numbers_as_metadata() -> No
     run = read_run("v1", additional_messages=[message], metadata={"a": True})
     (added,) = run.additional_messages
     assert ([one.file_id for one in added.attachments], run.metadata) == (["file-1"], {"a": "True"})
+
+
+LONG = [{"role": "user", "content": "Hi"}, {"role": "user", "content": "Hi", "metadata": {"a": 10**600}}]
+"""Of what v1 turns into a string, no more than 512 characters may come."""
+
+
+@pytest.mark.promise("runs.v1.bodies")
+@pytest.mark.parametrize(
+    ("operation", "body", "place"),
+    [
+        ("create_message", LONG[1], "metadata -> a"),
+        ("create_thread", {"messages": LONG}, "messages -> 1 -> metadata -> a"),
+        ("create_run", {**A, "additional_messages": LONG}, "additional_messages -> 1 -> metadata -> a"),
+        ("create_thread_and_run", {**A, "thread": {"metadata": {"a": 10**600}}}, "thread -> metadata -> a"),
+        (
+            "create_thread_and_run",
+            {**A, "thread": {"messages": LONG}},
+            "thread -> messages -> 1 -> metadata -> a",
+        ),
+    ],
+)
+def test_a_number_that_is_too_long_as_metadata_is_found_by_its_path(
+    operation: str, body: dict[str, Any], place: str
+) -> None:
+    error = refusal("v1", operation, body)
+    assert error["message"].splitlines()[1] == f"body -> {place}"
 
 
 @pytest.mark.promise("runs.v1.bodies")

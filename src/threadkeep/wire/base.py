@@ -4,8 +4,10 @@ The domain speaks OpenAI v2. A dialect says which operations it has, how their b
 objects look, and how each error is put.
 """
 
+import contextlib
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from math import isinf
 from typing import Any
 
 import msgspec
@@ -48,25 +50,51 @@ class Body:
 
     def parse(self, body: bytes) -> Any:
         """The command in a body; no body is an empty object. Raises `Invalid` or `MalformedJSON`."""
+        body = body or b"{}"
         try:
-            shaped = self._decode(body or b"{}")
-        except (ValueError, RecursionError) as problem:
-            raise self.explain(body, problem) from None
+            shaped = self._decode(body)
+        except (ValueError, RecursionError):
+            shaped = self.reread(body)
         return self._command(shaped)
 
-    def explain(self, body: bytes, problem: Exception) -> ThreadkeepError:
-        """All that is wrong with a body that did not decode."""
+    def reread(self, body: bytes) -> Any:
+        """What a body means that did not decode. It has a name twice, of which the last counts, or else
+        this raises `Invalid`, with all that is wrong, or `MalformedJSON`."""
         try:
-            value = json.loads(str(body or b"{}", "utf-8"), parse_constant=refuse_constant)
-            found = problems(self.shape, value)  # the walk may be out of depth where the reader was not
-        except (ValueError, RecursionError) as cause:
-            return MalformedJSON(str(cause))
-        return Invalid(*found) if found else MalformedJSON(str(problem))
+            value = json_in(body)
+            if found := problems(self.shape, value):
+                raise Invalid(*found)
+            return msgspec.convert(value, self.shape)
+        except RecursionError:
+            raise MalformedJSON("it is nested too deeply") from None
 
 
-def refuse_constant(name: str) -> None:
+def json_in(body: bytes) -> Any:
+    """The value in a body. Raises `MalformedJSON`."""
+    with contextlib.suppress(ValueError, RecursionError):
+        return msgspec.json.decode(body)
+    # Python's reader is slower, but tells where it stopped, and takes what `problems` has words for.
+    try:
+        return json.loads(str(body, "utf-8"), parse_constant=not_json, parse_float=finite)
+    except json.JSONDecodeError as cause:
+        raise MalformedJSON(str(cause)) from None
+    except UnicodeDecodeError as cause:
+        raise MalformedJSON(f"byte {cause.start} is not UTF-8") from None
+    except ValueError:
+        raise MalformedJSON("a number in it is too large to be read") from None
+
+
+def not_json(name: str) -> None:
     """Python's reader takes NaN and Infinity, which JSON does not have."""
-    raise ValueError(f"{name} is not JSON")
+    raise MalformedJSON(f"{name} is not JSON")
+
+
+def finite(digits: str) -> float:
+    """A number, unless it is too large to be one."""
+    number = float(digits)
+    if isinf(number):
+        raise ValueError
+    return number
 
 
 class ErrorReply(Struct, frozen=True):

@@ -105,7 +105,6 @@ TYPES = {
     "an integer": ("value is not a valid integer", "type_error.integer"),
     "a decimal": ("value is not a valid float", "type_error.float"),
     "an object": ("value is not a valid dict", "type_error.dict"),
-    "an array": ("value is not a valid list", "type_error.list"),
     "an array of strings": ("value is not a valid list", "type_error.list"),
     "an array of objects": ("value is not a valid list", "type_error.list"),
     "a boolean": ("value could not be parsed to a boolean", "type_error.bool"),
@@ -122,9 +121,9 @@ def line(problem: Problem) -> tuple[str, str]:
             return "extra fields not permitted", "value_error.extra"
         case "type" if problem.actual is None:
             return "none is not an allowed value", "type_error.none.not_allowed"
-        case "type":
+        case "type" if not problem.choices:
             return TYPES.get(problem.expected, TYPES["a string"])
-        case "enum":
+        case "type" | "enum":
             permitted = ", ".join(f"'{value}'" for value in problem.choices)
             words = f"value is not a valid enumeration member; permitted: {permitted}"
             return words, f"type_error.enum; enum_values=[{permitted}]"

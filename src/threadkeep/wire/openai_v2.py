@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator, Sequence
 from threadkeep import errors
 from threadkeep.assistants.model import Assistant
 from threadkeep.engine.events import Event
-from threadkeep.errors import Invalid
+from threadkeep.errors import Invalid, Problem
 from threadkeep.messages.model import Message
 from threadkeep.runs.model import Run, RunStep
 from threadkeep.threads.model import Thread
 from threadkeep.wire import assistants, runs, search, sse, uploads, vector_stores
 from threadkeep.wire.answers import OF_UPLOADS, OF_VECTOR_STORES, OPENAI_ERRORS, answers, of_assistants
 from threadkeep.wire.base import Body, Dialect, ErrorReply, text_of
-from threadkeep.wire.check import type_name
+from threadkeep.wire.check import shortened, type_name
 from threadkeep.wire.citations import QUOTE, body_without_quotes, without_quotes
 from threadkeep.wire.openai_errors import COMMON, envelope
 from threadkeep.wire.shapes import CreateMessageV2, ModifyMetadata, metadata_change, new_message
@@ -25,11 +25,6 @@ def dotted(path: tuple[str | int, ...]) -> str:
     """`content[0].image_url.detail`"""
     text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
     return text.removeprefix(".")
-
-
-def shortened(name: str) -> str:
-    """A long name, by its ends."""
-    return f"{name[:3]}...{name[-3:]}"
 
 
 def choices(values: tuple[str, ...]) -> str:
@@ -130,9 +125,17 @@ WORDS: dict[str, tuple[str, str]] = {
 """What each kind of problem is called, and its code."""
 
 
+ORDER = ["missing", "unknown"]
+"""Kinds of problems in the order in which the service looks for them; all others follow."""
+
+
+def turn(problem: Problem) -> int:
+    return ORDER.index(problem.kind) if problem.kind in ORDER else len(ORDER)
+
+
 def invalid(refusal: Invalid) -> ErrorReply:
     """v2 names the first problem."""
-    problem = refusal.problems[0]
+    problem = min(refusal.problems, key=turn)
     words, code = WORDS[problem.kind]
     path = problem.path
     message = words.format(

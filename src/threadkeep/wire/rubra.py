@@ -127,9 +127,11 @@ def thread(stored: Thread) -> str:
 
 TYPES = {
     "a string": ("Input should be a valid string", "string_type"),
-    "an integer": ("Input should be a valid integer", "int_type"),
-    "an object": ("Input should be a valid dictionary", "dict_type"),
-    "an array": ("Input should be a valid list", "list_type"),
+    "an integer": ("Input should be a valid integer, unable to parse string as an integer", "int_parsing"),
+    "an object": (
+        "Input should be a valid dictionary or object to extract fields from",
+        "model_attributes_type",
+    ),
     "an array of strings": ("Input should be a valid list", "list_type"),
     "an array of objects": ("Input should be a valid list", "list_type"),
 }
@@ -143,9 +145,11 @@ def finding(problem: Problem) -> tuple[str, str]:
             return "Field required", "missing"
         case "unknown":
             return "Extra inputs are not permitted", "extra_forbidden"
-        case "type":
+        case "type" if problem.expected == "an object" and problem.path[-1:] == ("metadata",):
+            return "Input should be a valid dictionary", "dict_type"
+        case "type" if not problem.choices:
             return TYPES.get(problem.expected, TYPES["a string"])
-        case "enum":
+        case "type" | "enum":
             names = [f"'{value}'" for value in problem.choices]
             return f"Input should be {' or '.join(names)}", "enum"
         case "string_too_long" | "name_too_long":
@@ -155,8 +159,7 @@ def finding(problem: Problem) -> tuple[str, str]:
         case "array_too_long":
             return f"List should have at most {limit} items after validation, not {actual}", "too_long"
         case "properties_too_many":
-            words = f"Dictionary should have at most {limit} items after validation, not {actual}"
-            return words, "too_long"
+            return f"Dictionary should have at most {limit} items after validation, not more", "too_long"
         case "integer_too_big":
             return f"Input should be less than or equal to {limit}", "less_than_equal"
         case "integer_too_small":
@@ -173,7 +176,8 @@ def invalid(refusal: Invalid) -> ErrorReply:
     detail = []
     for problem in refusal.problems:
         words, kind = finding(problem)
-        detail.append({"loc": [problem.where, *problem.path], "msg": words, "type": kind})
+        key = ["[key]"] if problem.kind == "name_too_long" else []
+        detail.append({"loc": [problem.where, *problem.path, *key], "msg": words, "type": kind})
     return ErrorReply(422, {"detail": detail})
 
 

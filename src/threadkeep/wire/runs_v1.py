@@ -100,10 +100,11 @@ def options_v1(body: RunOptionsV1) -> dict[str, Any]:
 
 
 def new_run(body: CreateRun) -> NewRun:
+    messages = enumerate(body.additional_messages or [])
     return NewRun(
         **options_v1(body),
         additional_instructions=body.additional_instructions,
-        additional_messages=[new_message(one) for one in body.additional_messages or []],
+        additional_messages=[new_message(one, ("additional_messages", index)) for index, one in messages],
     )
 
 

@@ -8,6 +8,7 @@ from threadkeep.errors import Invalid, Problem
 from threadkeep.messages.model import MAX_MESSAGE_FILES, Attachment, NewMessage, Role
 from threadkeep.metadata import MAX_PAIRS, MAX_VALUE, Key, Metadata, Value
 from threadkeep.threads.model import NewThread, ThreadChange
+from threadkeep.wire.check import Path
 from threadkeep.wire.shapes import Content, attachments_of, parts_of
 
 V1Metadata = Annotated[dict[Key, Value | int | float | bool], Meta(max_length=MAX_PAIRS)]
@@ -34,13 +35,15 @@ class Modify(Struct, frozen=True, forbid_unknown_fields=True):
     metadata: V1Metadata | None = None
 
 
-def new_message(body: CreateMessage) -> NewMessage:
+def new_message(body: CreateMessage, path: Path = ()) -> NewMessage:
+    """The message in a body, or in the part of one that `path` leads to."""
     attachments = attachments_of(body.file_ids or []) + (body.attachments or [])
-    return NewMessage(body.role, parts_of(body.content), attachments, strings(body.metadata) or {})
+    return NewMessage(body.role, parts_of(body.content), attachments, strings(body.metadata, path) or {})
 
 
 def new_thread(body: CreateThread) -> NewThread:
-    return NewThread([new_message(one) for one in body.messages or []], strings(body.metadata) or {})
+    messages = [new_message(one, ("messages", index)) for index, one in enumerate(body.messages or [])]
+    return NewThread(messages, strings(body.metadata) or {})
 
 
 def metadata_change(body: Modify) -> Metadata | None:
@@ -51,13 +54,14 @@ def thread_change(body: Modify) -> ThreadChange:
     return ThreadChange(strings(body.metadata))
 
 
-def strings(metadata: dict[str, str | int | float | bool] | None) -> Metadata | None:
-    """Every value as v1 wrote it: `True`, `1`, `1.5`."""
+def strings(metadata: dict[str, str | int | float | bool] | None, path: Path = ()) -> Metadata | None:
+    """Every value as v1 wrote it: `True`, `1`, `1.5`. Raises `Invalid` where one gets too long; `path` leads
+    to what has the metadata."""
     if metadata is None:
         return None
     written = {key: str(value) for key, value in metadata.items()}
     for key, value in written.items():
         if len(value) > MAX_VALUE:
-            problem = Problem(("metadata", key), "string_too_long", actual=len(value), limit=MAX_VALUE)
-            raise Invalid(problem)
+            where = (*path, "metadata", key)
+            raise Invalid(Problem(where, "string_too_long", actual=len(value), limit=MAX_VALUE))
     return written
