@@ -63,7 +63,7 @@ class Settings(Struct, frozen=True, forbid_unknown_fields=True):
     providers: dict[str, ProviderSettings] = {}
     models: dict[str, str] = {}
     embedding_model: str = ""
-    embedding_dimensions: Annotated[int, Meta(ge=1, le=16_384)] | None = None
+    embedding_dimensions: Annotated[int, Meta(ge=1, le=16_000)] | None = None
     embedding_batch: Annotated[int, Meta(ge=1, le=2048)] = 100
     ingestion_workers: Annotated[int, Meta(ge=0, le=64)] = 2
     ingestion_seconds: Annotated[int, Meta(ge=1)] = 300

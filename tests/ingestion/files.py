@@ -1,13 +1,16 @@
 """Small real files, and large ones made of little."""
 
 import io
+import struct
 import zipfile
 from collections.abc import Iterable
 
 import docx
 import pptx
 from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
+from pypdf.generic import ArrayObject, DecodedStreamObject, DictionaryObject, NameObject
+
+from tests.ingestion.documents import WESTERN
 
 
 def docx_of(*paragraphs: str, cell: str | None = None) -> bytes:
@@ -55,6 +58,24 @@ def pdf_of(*pages: str, password: str | None = None, open_to_all: bool = False) 
     file = io.BytesIO()
     writer.write(file)
     return file.getvalue()
+
+
+def cyclic_pdf() -> bytes:
+    """A PDF of which a group of pages holds itself."""
+    writer = PdfWriter()
+    writer.add_blank_page(612, 792)
+    group = writer._root_object.raw_get("/Pages")
+    group.get_object()[NameObject("/Kids")] = ArrayObject([group])
+    file = io.BytesIO()
+    writer.write(file)
+    return file.getvalue()
+
+
+def ole_of(stream: str) -> bytes:
+    """A file of the older formats with a stream of this name in the place of a Word document."""
+    place = WESTERN.index("WordDocument".encode("utf-16-le"))
+    entry = stream.encode("utf-16-le").ljust(64, b"\0") + struct.pack("<H", 2 * len(stream) + 2)
+    return WESTERN[:place] + entry + WESTERN[place + len(entry) :]
 
 
 RELATIONS = """<Relationships xmlns="http://schemas.openxmlformats.org/package/2006/relationships">

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 
 from tests.ingestion.documents import WESTERN
-from tests.ingestion.files import docx_of, packed_docx, pdf_of, pptx_of
+from tests.ingestion.files import cyclic_pdf, docx_of, ole_of, packed_docx, pdf_of, pptx_of
 from threadkeep.ingestion.extract import MOST_TEXT, PLAIN, text_of
 from threadkeep.ingestion.model import Failure
 
@@ -81,6 +81,25 @@ def test_what_word_keeps_for_older_programs_is_not_said_twice():
     )
     content = packed_docx([b"<w:document " + namespaces + b">" + part + b"</w:document>"])
     assert read("a.docx", content).split() == ["new"]
+
+
+@pytest.mark.promise("ingestion.types")
+def test_what_tracked_changes_have_removed_or_moved_is_read_where_it_stands_now():
+    part = (
+        b"<w:p><w:pPr><w:rPr><w:moveFrom/></w:rPr></w:pPr>"
+        b"<w:moveFrom><w:r><w:t>moved</w:t><w:tab/><w:t>it</w:t></w:r></w:moveFrom></w:p>"
+        b"<w:p><w:t>first</w:t><w:del><w:r><w:delText>co</w:delText><w:noBreakHyphen/><w:br/></w:r></w:del></w:p>"
+        b"<w:p><w:moveTo><w:r><w:t>moved</w:t></w:r></w:moveTo><w:ins><w:r><w:t>!</w:t></w:r></w:ins></w:p>"
+    )
+    content = packed_docx([b'<w:document xmlns:w="urn:w">' + part + b"</w:document>"])
+    assert read("a.docx", content) == "\n\nfirst\n\nmoved!\n\n"
+
+
+@pytest.mark.promise("ingestion.types")
+def test_a_hyphen_is_said_where_a_reader_sees_one():
+    part = b"<w:p><w:t>co</w:t><w:noBreakHyphen/><w:t>op, soft</w:t><w:softHyphen/><w:t>ly</w:t></w:p>"
+    content = packed_docx([b'<w:document xmlns:w="urn:w">' + part + b"</w:document>"])
+    assert read("a.docx", content) == "co-op, softly\n\n"
 
 
 @pytest.mark.promise("ingestion.types")
@@ -170,8 +189,19 @@ NOT_TEXT = ("invalid_file", "The file is not text, though its name says so.")
         ("a.docx", b"Hello", "invalid_file",
          "The file is not a Word document (.docx), though its name says so."),
         ("a.pptx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 and more", "invalid_file",
-         "The file is not a PowerPoint presentation (.pptx): it is of an older format, or protected by a "
-         "password."),
+         "The file is not a PowerPoint presentation (.pptx): it is of an older format."),
+        ("a.docx", WESTERN, "invalid_file",
+         "The file is not a Word document (.docx): it is of an older format."),
+        ("a.docx", ole_of("EncryptedPackage"), "invalid_file", "The file is protected by a password."),
+        ("a.pptx", ole_of("EncryptedPackage"), "invalid_file", "The file is protected by a password."),
+        ("a.docx", packed_docx([b""]), "invalid_file", "The file is damaged: no element found."),
+        ("a.docx", pptx_of(("a", "b", "c")), "invalid_file",
+         "The file is not a Word document (.docx), though its name says so."),
+        ("a.docx", packed_docx([b'<workbook xmlns="urn:s"><t>a</t></workbook>']), "invalid_file",
+         "The file is not a Word document (.docx), though its name says so."),
+        ("a.pptx", docx_of("Hello"), "invalid_file",
+         "The file is not a PowerPoint presentation (.pptx), though its name says so."),
+        ("a.pdf", cyclic_pdf(), "invalid_file", "The file is damaged: Detected cyclic page references."),
         ("a.docx", docx_of("Hello")[:-100], "invalid_file", "The file is damaged: File is not a zip file."),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import olefile
 import pytest
 
 from tests.ingestion.documents import UNICODE, WESTERN
+from tests.ingestion.files import ole_of
 from tests.ingestion.test_extract import read, refused
 from threadkeep.ingestion.model import Failure
 from threadkeep.ingestion.word97 import DAMAGED, Piece, characters, parts_of, pieces_of, spoken, streams
@@ -121,6 +122,8 @@ def changed(place: int, value: bytes) -> bytes:
     ("content", "message"),
     [
         (b"{\\rtf1 Hello}", "The file is not a Word document (.doc), though its name says so."),
+        (ole_of("Workbook"), "The file is not a Word document (.doc), though its name says so."),
+        (ole_of("EncryptedPackage"), "The file is protected by a password."),
         (changed(0x0A, b"\x00\x13"), "The file is protected by a password."),
         (changed(0x02, b"\x68\x00"), "The file is of a format before Word 97. Save it as .docx."),
         (changed(0x00, b"\xdc\xa5"), "The file is of a format before Word 97. Save it as .docx."),

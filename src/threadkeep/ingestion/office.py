@@ -20,8 +20,15 @@ BLOCK = 64 * 1024
 """Bytes."""
 LARGEST_TABLE = 16 * 1024 * 1024
 """Bytes of a part that is read whole: those that only name other parts."""
-DRAWN_TWICE = "Fallback"
-"""What older programs are to show in place of what stands beside it."""
+UNSEEN = {"Fallback", "del", "moveFrom"}
+"""What older programs are to show in place of what stands beside it, and what tracked changes have deleted or
+moved elsewhere."""
+SIGNS = {"br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+"""What empty elements say. A soft hyphen says nothing."""
+WORD, POWERPOINT = "a Word document (.docx)", "a PowerPoint presentation (.pptx)"
+KINDS = {"document": WORD, "presentation": POWERPOINT, "workbook": "an Excel workbook (.xlsx)"}
+"""By the outermost element of a file's main part."""
+LOCKED = Failure("invalid_file", "The file is protected by a password.")
 
 
 class Writing:
@@ -35,17 +42,19 @@ class Writing:
     def start(self, tag: str, attributes: Mapping[str, str]) -> None:
         name = local(tag)
         self._in_text = name == "t"
-        if name == DRAWN_TWICE:
+        if name in UNSEEN:
             self._hidden += 1
+        elif self._hidden:
+            return
         elif name == "tab" and not attributes:  # others are stops of the ruler
             self.said.append("\t")
-        elif name in ("br", "cr"):
-            self.said.append("\n")
+        elif name in SIGNS:
+            self.said.append(SIGNS[name])
 
     def end(self, tag: str) -> None:
         name = local(tag)
         self._in_text = False
-        if name == DRAWN_TWICE:
+        if name in UNSEEN:
             self._hidden -= 1
         elif name == "p":
             self.said.append("\n\n")
@@ -66,8 +75,8 @@ def local(tag: str) -> str:
 
 def docx_of(file: BinaryIO) -> Iterator[str]:
     """The text of a Word document, then its notes. Raises `Failure`."""
-    with opened(file, "a Word document (.docx)") as archive:
-        main = main_part(archive)
+    with opened(file, WORD) as archive:
+        main = main_part(archive, WORD)
         yield from words(archive, main)
         for kind in ("footnotes", "endnotes"):
             if note := target_of(archive, main, kind):
@@ -76,8 +85,8 @@ def docx_of(file: BinaryIO) -> Iterator[str]:
 
 def pptx_of(file: BinaryIO) -> Iterator[str]:
     """The text of each slide with its notes, in their order. Raises `Failure`."""
-    with opened(file, "a PowerPoint presentation (.pptx)") as archive:
-        main = main_part(archive)
+    with opened(file, POWERPOINT) as archive:
+        main = main_part(archive, POWERPOINT)
         slides = {id: target for id, _, target in relations(archive, main)}
         for element in table(archive, main).iter("{*}sldId"):
             ids = [value for name, value in element.attrib.items() if name.endswith("}id")]
@@ -93,9 +102,9 @@ def opened(file: BinaryIO, what: str) -> Iterator[zipfile.ZipFile]:
     file.seek(0)
     head = file.read(len(OLD))
     if head == OLD:
-        raise Failure(
-            "invalid_file", f"The file is not {what}: it is of an older format, or protected by a password."
-        )
+        if is_locked(file):
+            raise LOCKED
+        raise Failure("invalid_file", f"The file is not {what}: it is of an older format.")
     if not head.startswith(b"PK"):
         raise Failure("invalid_file", f"The file is not {what}, though its name says so.")
     try:
@@ -104,12 +113,25 @@ def opened(file: BinaryIO, what: str) -> Iterator[zipfile.ZipFile]:
     except KeyError as problem:
         raise Failure("invalid_file", f"The file is not {what}: a part of it is missing.") from problem
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as problem:
-        raise Failure("invalid_file", f"The file is damaged: {problem}.") from problem
+        raise Failure("invalid_file", f"The file is damaged: {str(problem).rstrip('.')}.") from problem
     except (
         NotImplementedError,
         RuntimeError,
     ) as problem:  # of kinds that zipfile lacks
         raise Failure("invalid_file", "The file is packed in a way that cannot be read.") from problem
+
+
+def is_locked(file: BinaryIO) -> bool:
+    """Whether what begins as the older formats do is a newer file that is encrypted."""
+    import olefile  # 20 ms, for files that are rare
+
+    try:
+        with olefile.OleFileIO(file) as ole:
+            return bool(ole.exists("EncryptedPackage"))
+    except MemoryError:
+        raise
+    except Exception:  # of many kinds, where it is damaged
+        return False
 
 
 def words(archive: zipfile.ZipFile, part: str) -> Iterator[str]:
@@ -145,8 +167,19 @@ def target_of(archive: zipfile.ZipFile, part: str, kind: str) -> str | None:
     return next((target for _, found, target in relations(archive, part) if found == kind), None)
 
 
-def main_part(archive: zipfile.ZipFile) -> str:
-    """Raises `KeyError` where there is none."""
-    if part := target_of(archive, "", "officeDocument"):
-        return part
-    raise KeyError("officeDocument")
+def main_part(archive: zipfile.ZipFile, what: str) -> str:
+    """Raises `KeyError` where there is none, and `Failure` where it is that of another kind."""
+    part = target_of(archive, "", "officeDocument")
+    if not part:
+        raise KeyError("officeDocument")
+    if KINDS.get(root_of(archive, part), what) != what:
+        raise Failure("invalid_file", f"The file is not {what}, though its name says so.")
+    return part
+
+
+def root_of(archive: zipfile.ZipFile, part: str) -> str:
+    """The name of its outermost element."""
+    with archive.open(part) as content, damage_told():
+        parser = etree.iterparse(content, ["start"], resolve_entities=False, no_network=True, huge_tree=True)
+        _, root = next(parser)
+        return local(root.tag)

@@ -65,6 +65,6 @@ def opened(file: BinaryIO) -> tuple[PdfReader, int]:
     except (MemoryError, Failure):
         raise
     except PyPdfError as problem:
-        raise Failure("invalid_file", f"The file is damaged: {problem}.") from problem
+        raise Failure("invalid_file", f"The file is damaged: {str(problem).rstrip('.')}.") from problem
     except Exception as problem:  # of many kinds, where it is damaged
         raise Failure("invalid_file", "The file is damaged: its pages cannot be found.") from problem

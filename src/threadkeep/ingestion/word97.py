@@ -15,7 +15,7 @@ import olefile
 from msgspec import Struct
 
 from threadkeep.ingestion.model import Failure
-from threadkeep.ingestion.office import OLD
+from threadkeep.ingestion.office import LOCKED, OLD
 
 WORD = 0xA5EC
 FIRST_FORMAT = 0xB0
@@ -27,7 +27,7 @@ ENCRYPTED, IN_FIRST_TABLE = 0x0100, 0x0200
 ONE_BYTE = 1 << 30
 BLOCK = 64 * 1024
 """Bytes."""
-LOCKED = Failure("invalid_file", "The file is protected by a password.")
+OTHER_KIND = Failure("invalid_file", "The file is not a Word document (.doc), though its name says so.")
 DAMAGED = Failure("invalid_file", "The file is damaged: its text cannot be found.")
 
 
@@ -45,7 +45,7 @@ def doc_of(file: BinaryIO) -> Iterator[str]:
     """The text of a document, then its notes and what stands in boxes. Raises `Failure`."""
     file.seek(0)
     if file.read(len(OLD)) != OLD:
-        raise Failure("invalid_file", "The file is not a Word document (.doc), though its name says so.")
+        raise OTHER_KIND
     document, table = streams(file)
     pieces = pieces_of(table)
     for first, end in parts_of(document):
@@ -59,6 +59,8 @@ def streams(file: BinaryIO) -> tuple[bytes, bytes]:
         with olefile.OleFileIO(file) as ole:
             if ole.exists("EncryptedPackage"):
                 raise LOCKED
+            if ole.listdir() and not ole.exists("WordDocument"):
+                raise OTHER_KIND
             document = ole.openstream("WordDocument").read()
             flags = checked(document)
             table = ole.openstream("1Table" if flags & IN_FIRST_TABLE else "0Table").read()

@@ -24,6 +24,8 @@ MOST_BYTES = 256 * 1024
 AT_ONCE = 4
 """Requests of one call that are under way at the same time."""
 MOST_OF_AN_ANSWER = 256 * 1024 * 1024
+LONGEST = 16_000
+"""Numbers of a vector. PostgreSQL keeps no more: https://github.com/pgvector/pgvector#halfvec-type"""
 
 
 class Embeddings:
@@ -108,7 +110,8 @@ _answer_of = msgspec.json.Decoder(Answer).decode
 def vectors_in(answer: bytes, count: int, dimensions: int | None) -> list[list[float]]:
     """The vectors of `count` texts, in the order of the texts, which `index` tells where it is there.
 
-    Raises `ValueError` unless there is one for each, all of one length: `dimensions`, if that is given.
+    Raises `ValueError` unless there is one for each, all of one length, which is `LONGEST` at most, and
+    `dimensions`, if that is given.
     """
     try:
         data = _answer_of(answer).data
@@ -142,6 +145,8 @@ def numbers_of(embedding: list[float] | str) -> list[float]:
 def check_lengths(lengths: set[int], dimensions: int | None) -> None:
     if len(lengths) > 1 or 0 in lengths:
         raise ValueError(f"vectors of {', '.join(map(str, sorted(lengths)))} numbers")
+    if any(length > LONGEST for length in lengths):
+        raise ValueError(f"vectors of {max(lengths)} numbers, where {LONGEST} are the most that can be kept")
     if dimensions is not None and lengths and lengths != {dimensions}:
         [length] = lengths
         raise ValueError(
