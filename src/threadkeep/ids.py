@@ -2,7 +2,8 @@
 
 Eight characters are the milliseconds since 1970, sixteen hold 90 random bits. Within one
 process an id is always greater than the one before it, so that a list ordered by id is in
-insertion order and indexes over ids grow at one end.
+insertion order and indexes over ids grow at one end. Across processes the order is that of their
+clocks; `above` keeps it where it must not depend on them.
 """
 
 import os
@@ -42,6 +43,16 @@ def in_hexadecimal(id: str) -> str:
     """
     time, random = number(id[-24:-16]), number(id[-16:])
     return f"{id[:-24]}{time:012x}{random >> (RANDOM_BITS - 80) & (1 << 80) - 1:020x}"
+
+
+def above(id: str, floor: str) -> str:
+    """`id` where it is greater than `floor`, which is of the same kind; else one that is, by a random step
+    which `id` gives. For what is in order whether or not its makers' clocks agree."""
+    if id > floor:
+        return id
+    step = 1 + number(id[-16:]) % (1 << 64)
+    high, low = divmod(number(floor[-16:]) + step, _EIGHT)
+    return floor[:-16] + eight_characters(high) + eight_characters(low)
 
 
 def random_integers() -> Iterator[int]:

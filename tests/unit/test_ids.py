@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.clock import SetClock
-from threadkeep.ids import eight_characters, id_maker, in_hexadecimal
+from threadkeep.ids import above, eight_characters, id_maker, in_hexadecimal
 
 FORM = re.compile(r"msg_[0-9A-Za-z]{24}")
 MANY = 2000
@@ -60,6 +60,31 @@ def test_the_next_id_cannot_be_told_from_the_one_before_it():
         steps.add(second - first)
     assert len(steps) == 50
     assert max(steps) > 2**60
+
+
+@pytest.mark.parametrize("seconds", [-2.0, -0.001, 0.0, 0.002, 2.0])
+def test_an_id_above_another_keeps_its_form_and_its_secret_whatever_the_clocks_say(seconds):
+    floor, ids = id_maker(SetClock())("msg_"), []
+    for _ in range(MANY):
+        ids.append(above(id_maker(SetClock(SetClock().now + seconds))("msg_"), floor))
+    assert all(FORM.fullmatch(id) and id > floor for id in ids)
+    assert len(set(ids)) == MANY
+    assert max(number_of(id[4:]) - number_of(floor[4:]) for id in ids) > 2**60
+
+
+def test_an_id_that_is_above_another_already_stays_as_it_is():
+    new_id = id_maker(SetClock())
+    floor, id = new_id("msg_"), new_id("msg_")
+    assert above(id, floor) == id
+
+
+def test_ids_above_each_other_rise_for_long_behind_a_clock():
+    late = id_maker(SetClock(SetClock().now - 2))
+    ids = [id_maker(SetClock())("msg_")]
+    for _ in range(MANY):
+        ids.append(above(late("msg_"), ids[-1]))
+    assert ids == sorted(set(ids))
+    assert all(FORM.fullmatch(id) for id in ids)
 
 
 def number_of(id: str) -> int:

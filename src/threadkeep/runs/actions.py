@@ -87,8 +87,8 @@ async def create(
         named = [id for one in new.additional_messages for id in one.file_ids()]
         await files.require(transaction, project_id, named + new.tool_resources.code_files(), now)
         await threads.require_stores(transaction, project_id, new.tool_resources, now)
-        run = created(new, assistant, id, thread_id, now, now + context.settings.run_expires_after)
-        await store.lock_thread(transaction, project_id, thread_id, id)
+        run_id = await store.lock_thread(transaction, project_id, thread_id, id)
+        run = created(new, assistant, run_id, thread_id, now, now + context.settings.run_expires_after)
         await add(context, transaction, project_id, thread_id, added)
         if new.needs_something_to_say and not (run.instructions or added):
             await require_user_message(transaction, thread_id)

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from threadkeep.errors import NotFound, ThreadHasActiveRun
+from threadkeep.ids import above
 from threadkeep.paging import Page, PageQuery, by_id, cut, page_text
 from threadkeep.runs.model import Claim, Job, Run, job_of, run_of, text_of
 from threadkeep.storage.database import Params, Row, Transaction
@@ -39,10 +40,14 @@ LOCK_THREAD = """
     RETURNING id
 """
 ACTIVE_RUN = "SELECT active_run_id FROM threads WHERE id = :thread_id AND project_id = :project_id"
+NEWEST = "SELECT id FROM runs WHERE thread_id = :thread_id ORDER BY id DESC LIMIT 1"
+SET_ACTIVE = "UPDATE threads SET active_run_id = :run_id WHERE id = :thread_id"
 
 
-async def lock_thread(transaction: Transaction, project_id: str, thread_id: str, run_id: str) -> None:
-    """Make a run the active one of its thread. Raises `NotFound` for the thread, `ThreadHasActiveRun`."""
+async def lock_thread(transaction: Transaction, project_id: str, thread_id: str, run_id: str) -> str:
+    """Make a new run the active one of its thread. Returns the id that the run gets: `run_id`, or one above
+    those of the runs before it, where their servers' clocks are ahead of ours. Raises `NotFound` for the
+    thread, `ThreadHasActiveRun`."""
     params: Params = {"thread_id": thread_id, "project_id": project_id, "run_id": run_id}
     while await transaction.one(LOCK_THREAD, params) is None:
         row = await transaction.one(ACTIVE_RUN, params)
@@ -50,6 +55,11 @@ async def lock_thread(transaction: Transaction, project_id: str, thread_id: str,
             raise NotFound("thread", thread_id)
         if row[0] is not None:  # else the other one was over just now
             raise ThreadHasActiveRun(thread_id, row[0])
+    newest = await transaction.one(NEWEST, params)
+    id = above(run_id, newest[0]) if newest else run_id
+    if id != run_id:
+        await transaction.run(SET_ACTIVE, {**params, "run_id": id})
+    return id
 
 
 GET = """

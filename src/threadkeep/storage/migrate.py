@@ -6,6 +6,7 @@ companions for one engine (`storage.companions`).
 
 import logging
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib import resources
 
@@ -24,13 +25,30 @@ CREATE_LEDGER = f"""
         name TEXT NOT NULL
     )
 """
-APPLIED = f"SELECT version FROM {LEDGER} ORDER BY version"
+APPLIED = f"SELECT version, name FROM {LEDGER} ORDER BY version"
 RECORD = f"INSERT INTO {LEDGER} (version, name) VALUES (:version, :name)"
 # Its column came with 0003, so it is filled once all are applied.
 RECORD_COMPATIBLE = f"UPDATE {LEDGER} SET compatible_from = :compatible_from WHERE version = :version"
 COMPATIBLE = f"""
     SELECT version, compatible_from FROM {LEDGER} WHERE version > :known ORDER BY version
 """
+COLUMNS = {
+    "sqlite": "SELECT name FROM pragma_table_info(:table)",
+    "postgres": """
+        SELECT attname FROM pg_attribute
+        WHERE attrelid = to_regclass(CAST(:table AS TEXT)) AND attnum > 0 AND NOT attisdropped
+    """,
+}
+"""The names of a table's columns, as each engine tells them."""
+NAMES = {
+    "sqlite": "SELECT lower(name) FROM sqlite_master",
+    "postgres": "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(current_schema())",
+}
+"""The names that no new table can have, as each engine tells them."""
+
+
+NAMED = 3
+"""How many tables of another program's are named."""
 
 
 class Migration(Struct, frozen=True):
@@ -51,6 +69,18 @@ class Migration(Struct, frozen=True):
 
 class SchemaTooNew(ThreadkeepError):
     """The database was migrated by a later release, and not so that this one works on it."""
+
+
+class ForeignSchema(ThreadkeepError):
+    """The database has tables that stand where ours would, and no record of ours that we have made them."""
+
+    def __init__(self, tables: Iterable[str]) -> None:
+        first, more = sorted(tables)[:NAMED], sorted(tables)[NAMED:]
+        named = ", ".join([*first, "..."] if more else first)
+        super().__init__(
+            f"The database holds tables that are not known to be Threadkeep's ({named}): use an empty "
+            "database, or restore a backup."
+        )
 
 
 def statements_of(sql: str) -> tuple[str, ...]:
@@ -78,19 +108,51 @@ def migrations() -> tuple[Migration, ...]:
 
 
 async def pending(database: Database) -> list[Migration]:
-    """The migrations that `database` still lacks; nothing is changed. Raises `SchemaTooNew`."""
+    """The migrations that `database` still lacks; nothing is changed. Raises `SchemaTooNew` and
+    `ForeignSchema`."""
     async with database.read() as transaction:
         return await lacking(transaction)
 
 
 async def lacking(transaction: Transaction) -> list[Migration]:
-    if not await transaction.has_table(LEDGER):
+    """As `pending`, in a transaction."""
+    if await is_new(transaction):
         return [*migrations()]
     known = migrations()[-1].version
-    applied = {row[0] for row in await transaction.all(APPLIED, {})}
-    if max(applied, default=0) > known:
+    applied = await applied_by_us(transaction)
+    if max(applied) > known:
         await require_compatible(transaction, known)
     return [migration for migration in migrations() if migration.version not in applied]
+
+
+async def is_new(transaction: Transaction) -> bool:
+    """Whether nothing was applied yet. Raises `ForeignSchema` where not everything could be."""
+    if await transaction.has_table(LEDGER):
+        return False
+    there = {row[0] for row in await transaction.all(NAMES[transaction.engine], {})}
+    taken = tables(transaction.engine) & there
+    if taken and not await transaction.has_table(LEDGER):  # else another process has just migrated
+        raise ForeignSchema(taken)
+    return not taken
+
+
+def tables(engine: str) -> set[str]:
+    """Every table that migrations make."""
+    statements = [
+        statement for one in migrations() for statement in (*one.statements, *companion_of(one.file, engine))
+    ]
+    return set(re.findall(r"CREATE (?:VIRTUAL )?TABLE (\w+)", "\n".join(statements)))
+
+
+async def applied_by_us(transaction: Transaction) -> set[int]:
+    """The versions in the ledger. Raises `ForeignSchema` for one of another program's, which may have the
+    same name."""
+    columns = {row[0] for row in await transaction.all(COLUMNS[transaction.engine], {"table": LEDGER})}
+    rows = await transaction.all(APPLIED, {}) if {"version", "name"} <= columns else []
+    named = {row[0]: row[1] for row in rows}
+    if not any(named.get(one.version) == one.name for one in migrations()):
+        raise ForeignSchema([LEDGER])
+    return {*named}
 
 
 async def require_compatible(transaction: Transaction, known: int) -> None:
@@ -124,8 +186,8 @@ async def migrate(database: Database) -> list[Migration]:
 async def apply_missing(transaction: Transaction) -> list[Migration]:
     """Apply what is missing by the time that this transaction is alone."""
     await transaction.unhurried()
-    await transaction.define(CREATE_LEDGER)
     missing = await lacking(transaction)
+    await transaction.define(CREATE_LEDGER)
     for migration in missing:
         for statement in (*migration.statements, *companion_of(migration.file, transaction.engine)):
             await transaction.define(statement)

@@ -23,6 +23,7 @@ from threadkeep.storage.chunks import ChunkIndex
 from threadkeep.storage.chunks_sqlite import SQLiteChunks
 from threadkeep.storage.database import K, Params, Question, Row, Together, Transaction, Value, Work
 from threadkeep.storage.health import BUSY, FULL, READ_ONLY, UNREACHABLE, Health, said
+from threadkeep.storage.migrate import lacking
 from threadkeep.storage.turns import Turns
 
 T = TypeVar("T")
@@ -71,7 +72,8 @@ def unavailable(problem: Exception) -> Unavailable:
 
 
 def connect(path: Path, *, writable: bool) -> apsw.Connection:
-    """A connection with the settings that every one of ours has. Raises `Unavailable`."""
+    """A connection with the settings that every one of ours has. Raises `Unavailable`, and what `lacking`
+    does."""
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
         connection = apsw.Connection(str(path), flags=flags)
@@ -93,12 +95,15 @@ def connect(path: Path, *, writable: bool) -> apsw.Connection:
 
 
 def use_wal(connection: apsw.Connection) -> None:
-    """Write-ahead logging. Connections that turn a new database to it at once refuse each other without
-    the wait that they have for all else, so whoever is refused tries again."""
+    """Write-ahead logging, which the file remembers: so one that is to be refused is not turned to it.
+    Connections that turn a new database to it at once refuse each other without the wait that they have for
+    all else, so whoever is refused tries again."""
     latest = time.monotonic() + BUSY_MILLISECONDS / 1000
     while True:
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+                finish(lacking(SQLiteTransaction(connection)))
+                connection.execute("PRAGMA journal_mode = WAL")
             return
         except apsw.BusyError:
             if time.monotonic() > latest:
