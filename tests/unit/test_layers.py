@@ -74,6 +74,7 @@ BOUND = {
         "storage/postgres/__init__.py",
         "storage/postgres/connection.py",
         "storage/postgres/hosts.py",
+        "storage/postgres/transactions.py",
     },
     "uvicorn": {"serving.py", "http/cork.py", "http/heads.py"},
     "python_multipart": {"http/multipart.py"},
@@ -84,7 +85,7 @@ BOUND = {
     "onnxruntime": {"providers/local/model.py"},
     "tokenizers": {"providers/local/model.py"},
     "lxml": {"ingestion/markup.py", "ingestion/office.py"},
-    "olefile": {"ingestion/word97.py"},
+    "olefile": {"ingestion/office.py", "ingestion/word97.py"},
     "pypdf": {"ingestion/pdf.py"},
     "charset_normalizer": {"ingestion/legacy.py"},
 }
