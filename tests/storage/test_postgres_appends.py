@@ -2,9 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from math import inf
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from tests.support.house import database_url
@@ -15,10 +18,10 @@ from threadkeep.errors import NotFound, RunActive
 from threadkeep.ids import id_maker
 from threadkeep.messages import actions
 from threadkeep.messages.model import NewMessage, message_of, plain_text
-from threadkeep.messages.store import APPEND_MANY
+from threadkeep.messages.store import APPEND_MANY, APPEND_UNLOCKED
 from threadkeep.settings import Settings
 from threadkeep.storage.database import Transaction
-from threadkeep.storage.postgres import ROWS
+from threadkeep.storage.postgres import ROWS, PostgresOptions
 from threadkeep.storage.postgres.connection import Connection
 from threadkeep.threads import actions as threads
 from threadkeep.threads.model import NewThread
@@ -48,7 +51,15 @@ def settings(tmp_path, prepared) -> Settings:
 
 
 @pytest.fixture
-async def context(settings) -> AsyncIterator[Context]:
+def moment() -> int:
+    """Milliseconds after which a lock is waited for elsewhere: here none is, however slow the machine."""
+    return 60_000
+
+
+@pytest.fixture
+async def context(settings, monkeypatch, moment) -> AsyncIterator[Context]:
+    options = partial(PostgresOptions, lock_timeout=60_000, moment=moment)
+    monkeypatch.setattr("threadkeep.storage.postgres.PostgresOptions", options)
     async with open_context(settings, system_clock, id_maker(system_clock)) as opened:
         yield opened
 
@@ -118,7 +129,9 @@ async def test_a_crowd_is_written_in_few_statements_without_a_gap(context, sent)
     assert sorted(id for _, id in rows) == sorted(ids)
 
 
-async def test_one_bad_item_fails_alone(context):
+@pytest.mark.parametrize("careful_until", [0.0, inf])
+async def test_one_bad_item_fails_alone(context, careful_until):
+    context.database._careful_until = careful_until
     good, busy = await new_thread(context), await new_thread(context)
     foreign = await new_thread(context, "proj_2")
 
@@ -166,6 +179,60 @@ async def test_a_message_that_waits_for_its_thread_holds_up_no_later_one(context
     assert await stored(context, free) == in_line([later])
     id = await waiting
     assert await stored(context, busy) == in_line([id])
+
+
+@asynccontextmanager
+async def locked(settings: Settings, thread: str) -> AsyncIterator[None]:
+    """While another program, which may be frozen, holds a thread's row."""
+    other = await asyncpg.connect(settings.database_url)
+    try:
+        async with other.transaction():
+            await other.execute("UPDATE threads SET metadata = metadata WHERE id = $1", thread)
+            yield
+    finally:
+        await other.close()
+
+
+@pytest.mark.promise("postgres.locks")
+@pytest.mark.parametrize("moment", [20])
+@pytest.mark.parametrize("prepared", [True, False])
+@pytest.mark.parametrize("careful_until", [0.0, inf])
+async def test_a_thread_that_is_locked_holds_up_its_own_messages_alone(
+    context, settings, sent, careful_until
+):
+    free, held = [await new_thread(context) for _ in range(2)], await new_thread(context)
+    context.database._careful_until = careful_until
+    sent.clear()
+    async with locked(settings, held):
+        tasks: dict[str, list[asyncio.Task[str]]] = {thread: [] for thread in (*free, held)}
+        for number in range(30):
+            thread = (*free, held)[number % 3]
+            tasks[thread].append(asyncio.create_task(append(context, thread)))
+        written = {thread: await asyncio.gather(*tasks[thread]) for thread in free}
+        assert not any(task.done() for task in tasks[held])
+        for thread in free:
+            assert await stored(context, thread) == in_line(written[thread])
+    ids = await asyncio.gather(*tasks[held])
+    assert await stored(context, held) == in_line(ids)
+    first = [] if careful_until else [APPEND_MANY]
+    assert sent[: len(first) + 1] == [*first, APPEND_UNLOCKED]
+    assert set(sent[len(first) + 1 :]) <= {APPEND_MANY, EVERY}  # what waits stays one statement
+
+
+@pytest.mark.promise("postgres.locks")
+@pytest.mark.parametrize("moment", [20])
+async def test_whoever_gives_up_on_a_locked_thread_takes_nothing_from_the_others(context, settings, sent):
+    held = await new_thread(context)
+    sent.clear()
+    async with locked(settings, held):
+        one, *others = [asyncio.create_task(append(context, held)) for _ in range(3)]
+        async with asyncio.timeout(20):
+            while sent.count(APPEND_MANY) < 2:  # the second waits for as long as it takes
+                await stored(context, held)
+        one.cancel()
+        assert isinstance(*await asyncio.gather(one, return_exceptions=True), asyncio.CancelledError)
+    ids = await asyncio.gather(*others)
+    assert (await stored(context, held))[-2:] == [*enumerate(ids, 2)]
 
 
 async def test_two_that_append_to_the_same_threads_in_opposite_order_never_meet_in_a_deadlock(

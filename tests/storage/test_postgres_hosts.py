@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import httpx
 import pytest
 
@@ -19,7 +20,7 @@ from threadkeep.cli import main
 from threadkeep.storage.postgres import PostgresDatabase, PostgresOptions
 from threadkeep.storage.postgres import connection as connections
 from threadkeep.storage.postgres import listener as listeners
-from threadkeep.storage.postgres.hosts import one_host_each
+from threadkeep.storage.postgres.hosts import one_host_each, reached, understood
 
 pytestmark = pytest.mark.promise("postgres.hosts")
 MESSAGE = {"role": "user", "content": "x"}
@@ -52,6 +53,76 @@ SENTENCE = (
 )
 def test_each_host_has_a_url_of_its_own(url, each):
     assert one_host_each(url) == each
+
+
+OF_LIBPQ = (
+    "connect_timeout=10&channel_binding=prefer&client_encoding=auto&fallback_application_name=x&gssencmode=disable"
+    "&gssdelegation=0&keepalives=1&keepalives_idle=30&keepalives_interval=10&keepalives_count=3"
+    "&load_balance_hosts=disable&max_protocol_version=latest&requiressl=0&sslcertmode=allow&sslcompression=0"
+    "&sslsni=1&tcp_user_timeout=1000"
+)
+
+
+@pytest.mark.promise("postgres.address")
+@pytest.mark.parametrize(
+    ("url", "taken"),
+    [
+        (f"postgresql://me@one/db?{OF_LIBPQ}", ("postgresql://me@one/db", 10)),
+        (
+            "postgresql://me:p%2Fw@one,two/db?sslmode=require&connect_timeout=3",
+            ("postgresql://me:p%2Fw@one,two/db?sslmode=require", 3),
+        ),
+        ("postgresql://me@one/db?ssl=true", ("postgresql://me@one/db?sslmode=require", 0)),
+        ("postgresql://me@one/db?connect_timeout=-1", ("postgresql://me@one/db", 0)),
+        ("postgresql:///db?options=-c%20a%3Db", ("postgresql:///db?options=-c%20a%3Db", 0)),
+    ],
+)
+def test_parameters_that_change_nothing_are_taken_out(url, taken):
+    assert understood(url) == taken
+
+
+@pytest.mark.promise("postgres.address")
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        "channel_binding=require",
+        "gssencmode=require",
+        "requiressl=1",
+        "sslcertmode=require",
+        "hostaddr=10.0.0.1",
+        "require_auth=scram-sha-256",
+        "requirepeer=postgres",
+        "sslcrldir=/etc/crl",
+        "connect_timeout=soon",
+    ],
+)
+def test_parameters_that_would_be_unsafe_to_pass_over_are_named(parameter):
+    with pytest.raises(ValueError, match=f"{parameter.partition('=')[0]}.* (not supported|no number)"):
+        understood(f"postgresql://me@one/db?{parameter}")
+
+
+@pytest.mark.promise("postgres.address")
+@pytest.mark.anyio
+async def test_an_address_for_postgresqls_own_tools_will_do(postgres, tmp_path):
+    database = PostgresDatabase(
+        PostgresOptions(f"{await asyncio.to_thread(postgres.of, tmp_path)}&{OF_LIBPQ}", 1)
+    )
+    await database.check()
+    await database.close()
+
+
+@pytest.mark.promise("postgres.address")
+@pytest.mark.anyio
+async def test_an_address_may_say_how_long_a_host_has_to_answer(monkeypatch):
+    given: list[float] = []
+
+    async def connect(url: str, **how: float) -> None:
+        given.append(how["timeout"])
+
+    monkeypatch.setattr(asyncpg, "connect", connect)
+    for parameter in ("connect_timeout=7", "connect_timeout=0", ""):
+        await reached(f"postgresql://me@one/db?{parameter}", None, 5.0)
+    assert given == [7, 5.0, 5.0]
 
 
 @pytest.fixture

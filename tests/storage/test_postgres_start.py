@@ -41,6 +41,29 @@ def test_a_url_that_cannot_be_read_is_told_without_the_password(tmp_path, monkey
     assert "ret" not in error.replace("refused", "")
 
 
+def test_a_database_that_takes_no_connections_is_told_in_one_sentence(
+    postgres, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve", "--database", postgres.url("template0")]) == 1
+    sentence = (
+        "threadkeep: The database that database_url names cannot be used (refused): "
+        "database is not currently accepting connections.\n"
+    )
+    assert capsys.readouterr() == ("", sentence)
+
+
+@pytest.mark.promise("postgres.address")
+def test_what_an_address_asks_for_in_vain_is_told_in_one_sentence(postgres, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["serve", "--database", postgres.of(tmp_path) + "&channel_binding=require"]) == 1
+    sentence = (
+        "threadkeep: The database that database_url names cannot be used (refused): "
+        "its address asks for channel_binding, which is not supported.\n"
+    )
+    assert capsys.readouterr() == ("", sentence)
+
+
 @pytest.mark.promise("postgres.encoding")
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 @pytest.mark.parametrize("prepared", ["true", "false"])

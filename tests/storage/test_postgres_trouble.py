@@ -46,16 +46,35 @@ class ReadOnly:
     def __init__(self, postgres: Postgres, place: str) -> None:
         self.postgres, self.place = postgres, place
         self._set("on")
+        disconnect(postgres, place)  # what holds at the start of a connection holds until its end
 
     def end(self) -> None:
         self._set("off")
 
     def _set(self, value: str) -> None:
-        """For all connections, which are therefore made anew."""
         self.postgres.execute(f'ALTER DATABASE "{self.place}" SET default_transaction_read_only = {value}')
-        self.postgres.execute(
-            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{self.place}'"
-        )
+
+
+def disconnect(postgres: Postgres, place: str) -> None:
+    """Have all connections made anew."""
+    postgres.execute(
+        f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{place}'"
+    )
+
+
+class Closed:
+    """The database takes no connections, as while it is restored."""
+
+    def __init__(self, postgres: Postgres, place: str) -> None:
+        self.postgres, self.place = postgres, place
+        self._allow("false")
+        disconnect(postgres, place)
+
+    def end(self) -> None:
+        self._allow("true")
+
+    def _allow(self, value: str) -> None:
+        self.postgres.execute(f'ALTER DATABASE "{self.place}" ALLOW_CONNECTIONS {value}')
 
 
 FULL = """
@@ -86,9 +105,7 @@ class DeadDisk:
         paths = "SELECT pg_relation_filepath(oid) FROM pg_class WHERE relname IN ('messages', 'threads')"
         self.files = [postgres.directory / "data" / path for (path,) in postgres.execute(paths, place)]
         self._permit(0o000)
-        postgres.execute(  # an open file stays readable
-            f"SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '{place}'"
-        )
+        disconnect(postgres, place)  # an open file stays readable
 
     def end(self) -> None:
         self._permit(0o600)
@@ -98,7 +115,7 @@ class DeadDisk:
             file.chmod(mode)
 
 
-@pytest.mark.parametrize("trouble", [Down, ReadOnly, FullDisk, DeadDisk])
+@pytest.mark.parametrize("trouble", [Down, ReadOnly, FullDisk, DeadDisk, Closed])
 def test_a_write_that_cannot_be_made_answers_503_in_the_callers_dialect(
     postgres, place, house, key, http, trouble
 ):
@@ -159,6 +176,26 @@ def test_readyz_says_that_the_database_takes_no_writes(postgres, place, house, h
     ]
     cause.end()
     until(lambda: http.get("/readyz").status_code == 200)
+
+
+@pytest.mark.promise("postgres.reasons")
+@pytest.mark.anyio
+async def test_a_server_that_writes_nothing_finds_out_that_it_could_again(postgres, place):
+    await asyncio.to_thread(
+        postgres.execute, f'ALTER DATABASE "{place}" SET default_transaction_read_only = on'
+    )
+    database = PostgresDatabase(PostgresOptions(postgres.url(place), 2))
+    async with database.read(), database.read():
+        pass
+    with pytest.raises(Unavailable) as refusal:
+        await database.check()
+    assert (refusal.value.reason, str(refusal.value)) == ("read_only", "the database takes no writes")
+    await asyncio.to_thread(postgres.execute, f'ALTER DATABASE "{place}" RESET default_transaction_read_only')
+    await database.check()
+    async with database.read() as one, database.read() as other:
+        for transaction in (one, other):
+            assert await transaction.one("SHOW transaction_read_only", {}) == ("off",)
+    await database.close()
 
 
 @pytest.mark.promise("postgres.reasons")
@@ -237,7 +274,7 @@ async def test_a_statement_that_could_not_be_prepared_can_be_later(postgres, pla
     await database.close()
 
 
-@pytest.mark.parametrize("trouble", [Down, DeadDisk])
+@pytest.mark.parametrize("trouble", [Down, DeadDisk, Closed])
 def test_a_read_that_cannot_be_made_answers_503(postgres, place, house, http, trouble):
     thread = http.post("/v1/threads", json={"messages": [MESSAGE]}).json()["id"]
     cause = trouble(postgres, place)
@@ -260,12 +297,19 @@ def test_readyz_says_that_the_schema_is_of_another_release(postgres, place, hous
 
 
 @pytest.mark.promise("postgres.reasons")
-@pytest.mark.parametrize(("one", "other"), [("//postgres:", "//nobody:"), ("/postgres?", "/nowhere?")])
-def test_a_server_that_does_not_let_us_in_says_so(postgres, one, other):
+@pytest.mark.parametrize(
+    ("one", "other", "detail"),
+    [
+        ("//postgres:", "//nobody:", "role does not exist"),
+        ("/postgres?", "/nowhere?", "database does not exist"),
+        ("/postgres?", "/template0?", "database is not currently accepting connections"),
+        ("/postgres?", "/postgres?no_such=1&", "unrecognized configuration parameter"),
+    ],
+)
+def test_a_server_that_does_not_let_us_in_says_so(postgres, one, other, detail):
     with pytest.raises(Unavailable) as refusal:
         asyncio.run(checked(postgres.url("postgres").replace(one, other)))
-    assert refusal.value.reason == "refused"
-    assert str(refusal.value) in ("database does not exist", "role does not exist")
+    assert (refusal.value.reason, str(refusal.value)) == ("refused", detail)
 
 
 async def checked(url: str) -> None:

@@ -266,7 +266,7 @@ async def test_nothing_is_left_on_a_connection_that_may_not_keep_anything(name):
 
     assert await database.write(work) == [("30s",)]
     async with database.read() as transaction:
-        assert await transaction.all("SHOW lock_timeout", {}) == [("10s",)]
+        assert await transaction.all("SHOW lock_timeout", {}) == [("200ms",)]
     async with database._pool.connection() as connection:
         raw = connection.raw
         assert await raw.fetchval("SHOW statement_timeout") == "0"

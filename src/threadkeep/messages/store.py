@@ -4,6 +4,7 @@ A row is a place in a thread (`position`, the only order there is) and a body: t
 text. Bodies go in and out unread; `messages.model` opens them for those who must look inside.
 """
 
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -41,7 +42,7 @@ async def append(transaction: Transaction, project_id: str, thread_id: str, id: 
 
 # A thread is locked as its turn comes, and the turns are in the order of ids: so two processes that
 # append to the same threads never wait for each other in a circle.
-APPEND_MANY = """
+TAKE_MANY = """
     WITH taken AS (
         UPDATE threads t SET last_position = t.last_position + w.messages
         FROM unnest(:project_ids::text[], :thread_ids::text[], :counts::bigint[])
@@ -49,12 +50,29 @@ APPEND_MANY = """
         WHERE t.id = w.thread_id AND t.project_id = w.project_id AND t.active_run_id IS NULL
         RETURNING w.number, t.id, t.last_position - w.messages AS before
     )
+"""
+# Leaves out the threads that others hold. It costs more, since each is locked first and then changed.
+TAKE_UNLOCKED = """
+    WITH unlocked AS (
+        SELECT t.id, w.messages, w.number
+        FROM unnest(:project_ids::text[], :thread_ids::text[], :counts::bigint[])
+        WITH ORDINALITY AS w (project_id, thread_id, messages, number)
+        JOIN threads t ON t.id = w.thread_id AND t.project_id = w.project_id AND t.active_run_id IS NULL
+        FOR NO KEY UPDATE OF t SKIP LOCKED
+    ), taken AS (
+        UPDATE threads t SET last_position = t.last_position + u.messages FROM unlocked u
+        WHERE t.id = u.id
+        RETURNING u.number, t.id, t.last_position - u.messages AS before
+    )
+"""
+INSERT_MANY = """
     INSERT INTO messages (thread_id, position, id, run_id, body)
     SELECT k.id, k.before + i.place, i.id, NULL, i.body
     FROM unnest(:numbers::bigint[], :places::bigint[], :ids::text[], :bodies::text[])
     AS i (number, place, id, body) JOIN taken k ON k.number = i.number
     RETURNING id
 """
+APPEND_MANY, APPEND_UNLOCKED = TAKE_MANY + INSERT_MANY, TAKE_UNLOCKED + INSERT_MANY
 WHICH_ARE_THERE = """
     SELECT id FROM messages WHERE id = ANY (:ids::text[]) AND thread_id = ANY (:thread_ids::text[])
 """
@@ -92,7 +110,9 @@ def by_threads(rows: Sequence[NewRow]) -> Params:
     }
 
 
-APPENDED = Together(APPEND_MANY, WHICH_ARE_THERE, by_threads)
+APPENDED = Together(
+    APPEND_MANY, APPEND_UNLOCKED, WHICH_ARE_THERE, by_threads, lock=operator.attrgetter("thread_id")
+)
 
 
 async def insert(

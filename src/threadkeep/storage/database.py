@@ -76,12 +76,16 @@ class Together(Struct, Generic[K], frozen=True):
     """A kind of row of which an engine that takes arrays can write many with one statement.
 
     `many` takes what `arrays` makes of the rows and returns the id of every row that it wrote; a row
-    that breaks a rule is passed over. `which` takes the same and returns the ids that are there.
+    that breaks a rule is passed over. `unlocked` takes the same and also passes over what it would have to
+    wait for: rows of which `lock` says the same wait for the same. `which` takes the same and returns the
+    ids that are there.
     """
 
     many: str
+    unlocked: str
     which: str
     arrays: Callable[[Sequence[K]], Params]
+    lock: Callable[[K], str]
 
 
 class Question(Struct, frozen=True):

@@ -7,7 +7,7 @@ is asked of the server before anything is said: a commit is never guessed.
 
 import asyncio
 import logging
-import re
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -16,123 +16,55 @@ from typing import Any, TypeVar
 import asyncpg
 
 from threadkeep.errors import Unavailable
-from threadkeep.storage.chunks import ChunkIndex
-from threadkeep.storage.database import K, Params, Question, Row, Together, Transaction, Value, Work
-from threadkeep.storage.health import BUSY, READ_ONLY, Health
+from threadkeep.storage.database import (
+    K,
+    Keyed,
+    Params,
+    Question,
+    Row,
+    Together,
+    Transaction,
+    Value,
+    Work,
+)
+from threadkeep.storage.health import BUSY, Health
 from threadkeep.storage.postgres import commits
-from threadkeep.storage.postgres.chunks import PostgresChunks
 from threadkeep.storage.postgres.coalescer import Coalescer, Size
 from threadkeep.storage.postgres.connection import (
     TROUBLE,
     Backend,
-    Connection,
     Pool,
     PostgresOptions,
     is_lost,
     unavailable,
 )
 from threadkeep.storage.postgres.listener import Listener
+from threadkeep.storage.postgres.transactions import (
+    ATTEMPTS,
+    CONFLICTS,
+    OUR_LOCK,
+    PostgresTransaction,
+    Reading,
+)
 from threadkeep.storage.turns import Turns
 
 T = TypeVar("T")
+Written = bool | asyncio.Task[set[str]]
 log = logging.getLogger(__name__)
 
-__all__ = ["PostgresDatabase", "PostgresOptions"]
+__all__ = ["ATTEMPTS", "OUR_LOCK", "PostgresDatabase", "PostgresOptions"]
 
-CONFLICTS = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
-ATTEMPTS = 5
 ROWS = Size(largest=256, worth=32, in_flight=4)
 QUESTIONS = Size(largest=32, worth=8, in_flight=4)
 """Reads may wait for the disk, and then side by side."""
-WITHOUT_END = 1e8
-"""Seconds, some years: asyncpg knows no other way to say it for all that is sent."""
-OUR_LOCK = 0x7468726561646B  # "threadk"
 SECONDS_TO_RECOVER = 10.0
 SECONDS_BETWEEN_ATTEMPTS = 0.2
 SECONDS_ALONE, SECONDS_BESIDE = 0.02, 0.002
 """What the statements of a write should take that nobody waits for."""
 SECONDS_FOR_A_SCAN = 30.0
 """How long one waits for others to end."""
-
-
-class PostgresTransaction:
-    """Statements on one connection."""
-
-    engine = "postgres"
-
-    def __init__(self, connection: Connection) -> None:
-        self._all = connection.all
-        self._raw = connection.raw
-        self._timeout: float | None = None
-        """Seconds that the connection gives what is defined; None for as many as to all else."""
-        self.chunks: ChunkIndex = PostgresChunks(self)
-
-    async def all(self, sql: str, params: Params) -> list[Row]:
-        return await self._all(sql, params)
-
-    async def one(self, sql: str, params: Params) -> Row | None:
-        rows = await self.all(sql, params)
-        return rows[0] if rows else None
-
-    async def run(self, sql: str, params: Params) -> None:
-        await self._all(sql, params)
-
-    async def alone(self) -> None:
-        await self._raw.execute(f"SELECT pg_advisory_xact_lock({OUR_LOCK})")
-
-    async def unhurried(self) -> None:
-        self._timeout = WITHOUT_END
-        bound = await self._raw.fetchval("SHOW lock_timeout")
-        await self._raw.execute("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0")
-        if not await self._raw.fetchval(f"SELECT pg_try_advisory_xact_lock({OUR_LOCK})"):
-            log.info("event=migration_awaited")
-            await self._raw.execute(f"SELECT pg_advisory_xact_lock({OUR_LOCK})", timeout=WITHOUT_END)
-        await self._raw.execute(f"SET LOCAL lock_timeout = '{bound}'")
-
-    async def wake(self, channel: str) -> None:
-        await self._all("SELECT pg_notify(:channel, '')", {"channel": channel})
-
-    async def has_table(self, name: str) -> bool:
-        rows = await self._all("SELECT to_regclass(CAST(:name AS TEXT)) IS NOT NULL", {"name": name})
-        return bool(rows[0][0])
-
-    async def define(self, sql: str) -> None:
-        # Ids and cursors are compared byte by byte, as they were made.
-        await self._raw.execute(re.sub(r"\bTEXT\b", 'TEXT COLLATE "C"', sql), timeout=self._timeout)
-
-
-class PostgresReading(PostgresTransaction):
-    """Statements that each see the latest commit, and are tried again where they met others: on a standby
-    a read gives way to what is repeated there."""
-
-    def __init__(self, connection: Connection, pool: Pool) -> None:
-        super().__init__(connection)
-        self._pool = pool
-
-    async def all(self, sql: str, params: Params) -> list[Row]:
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._all(sql, params)
-            except CONFLICTS as problem:
-                log.info("event=read_conflict attempt=%d problem=%r", attempt + 1, problem)
-                if self._raw.is_in_transaction():  # where each statement has one of its own
-                    await self._raw.execute("ROLLBACK")
-        raise self._pool.noted(Unavailable("the read met others too often", BUSY))
-
-
-class Reading:
-    """`async with` around statements that each see the latest commit."""
-
-    def __init__(self, pool: Pool) -> None:
-        self._pool, self._borrowed = pool, pool.connection()
-
-    async def __aenter__(self) -> Transaction:
-        return PostgresReading(await self._borrowed.__aenter__(), self._pool)
-
-    async def __aexit__(self, kind: Any, problem: BaseException | None, trace: Any) -> None:
-        await self._borrowed.__aexit__(kind, problem, trace)
-        if isinstance(problem, TROUBLE):
-            raise self._pool.noted(unavailable(problem)) from problem
+SECONDS_OF_CARE = 1.0
+"""How long batches pass over what is locked after one of them has met with a lock."""
 
 
 class PostgresDatabase:
@@ -143,6 +75,12 @@ class PostgresDatabase:
         self._coalescers: dict[str, Coalescer[Any, Any]] = {}
         self._scans = asyncio.Semaphore(max(1, options.connections // 2))
         """The other half of the connections stays free of what may take seconds, such as a search."""
+        self._line = asyncio.Semaphore(max(1, options.connections // 3))
+        """Of those who wait for locks. So is another part free of them, beside such reads."""
+        self._seconds_in_line = (options.lock_timeout - options.moment) / 1000
+        self._careful_until = 0.0
+        self._waiting: set[asyncio.Task[set[str]]] = set()
+        """Rows that had to leave their batch, for a lock."""
         self._listener = Listener(options)
         self._prepared = options.prepared
         self._health = Health()
@@ -199,25 +137,49 @@ class PostgresDatabase:
         return self._turns.seconds
 
     async def _written(self, work: Work[T]) -> T:
+        """What `work` returns. A lock that others hold for longer than a moment it waits for in a line, with
+        nothing in its hands until its turn comes."""
+        try:
+            return await self._attempted(work)
+        except asyncpg.LockNotAvailableError as problem:
+            log.info("event=lock_awaited problem=%r", problem)
+            until = asyncio.get_running_loop().time() + self._seconds_in_line
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._line.acquire()
+            except TimeoutError:
+                raise self._failed(problem) from problem
+        try:
+            return await self._attempted(work, until)
+        finally:
+            self._line.release()
+
+    async def _attempted(self, work: Work[T], until: float | None = None) -> T:
+        """What `work` returns. Locks are waited for until this time of the loop's clock; where it is None
+        only for a moment: then raises `asyncpg.LockNotAvailableError`."""
         for attempt in range(ATTEMPTS):
             try:
-                return await self._write_once(work)
+                return await self._write_once(work, until)
             except CONFLICTS as problem:
                 log.info("event=write_conflict attempt=%d problem=%r", attempt + 1, problem)
         raise self._pool.noted(Unavailable("the write met others too often", BUSY))
 
-    async def _write_once(self, work: Work[T]) -> T:
+    async def _write_once(self, work: Work[T], until: float | None) -> T:
         """`work` in a transaction. Whether a commit that was not answered took place is looked up."""
         commit: commits.Commit | None = None
         try:
             async with self._pool.connection() as connection:
                 await connection.begin()
-                result = await work(PostgresTransaction(connection))
+                transaction = PostgresTransaction(connection, until)
+                result = await work(transaction)
                 commit = await connection.next_commit()
                 await connection.commit(commit)
             self._health.wrote()
             return result
         except TROUBLE as problem:
+            is_early = isinstance(problem, asyncpg.LockNotAvailableError) and until is None
+            if is_early and not transaction.is_unhurried:
+                raise
             if commit and is_lost(problem):
                 asked: Params = {"connection": commit.connection}
                 found = await recovered(self._pool, connection.backend, commits.CLOSE, asked)
@@ -235,33 +197,73 @@ class PostgresDatabase:
             send = partial(self._write_each, together)
             coalescer = self._coalescers[together.many] = Coalescer(send, ROWS)
         with self._turns:
-            if not await coalescer.add(row):
+            written = await coalescer.add(row)
+            if isinstance(written, asyncio.Task):
+                await asyncio.wait([written])  # who gives up takes nothing from the others who wait for it
+                written = row.id in written.result()
+            if not written:
                 await self._written(alone)
 
-    async def _write_each(self, together: Together[K], rows: list[K]) -> list[bool]:
-        """Which of the rows were written."""
+    async def _write_each(self, together: Together[K], rows: list[K]) -> list[Written]:
+        """Of each row whether it was written, or in which task it will have been."""
+        if time.monotonic() < self._careful_until:
+            return await self._write_unlocked(together, rows)
         try:
-            written = await self._write_many(together, rows)
+            written = await self._write_many(together.many, together, rows)
+        except asyncpg.LockNotAvailableError as problem:
+            log.info("event=lock_awaited rows=%d problem=%r", len(rows), problem)
+            self._careful_until = time.monotonic() + SECONDS_OF_CARE
+            return await self._write_unlocked(together, rows)
         except (asyncpg.PostgresError, ValueError) as problem:
-            log.warning("event=write_refused rows=%d problem=%r", len(rows), problem)
-            written = set()  # one of them is at fault: by itself each meets what is its own
+            written = refused(rows, problem)
         return [row.id in written for row in rows]
 
-    async def _write_many(self, together: Together[K], rows: list[K]) -> set[str]:
-        """The ids of the rows that were written."""
+    async def _write_unlocked(self, together: Together[K], rows: list[K]) -> list[Written]:
+        """As `_write_each`: what waits for nobody is written now. The rest waits by itself, those together
+        that wait for the same."""
+        try:
+            written = await self._write_many(together.unlocked, together, rows)
+        except asyncpg.LockNotAvailableError:  # of a whole table
+            written = set()
+        except (asyncpg.PostgresError, ValueError) as problem:
+            written = refused(rows, problem)
+        locked: dict[str, list[K]] = {}
+        for row in rows:
+            if row.id not in written:
+                locked.setdefault(together.lock(row), []).append(row)
+        waiting = {lock: self._waiting_for(together, left) for lock, left in locked.items()}
+        return [True if row.id in written else waiting[together.lock(row)] for row in rows]
+
+    def _waiting_for(self, together: Together[K], rows: list[K]) -> asyncio.Task[set[str]]:
+        """The ids of those of the rows that could be written, when the lock was to be had."""
+        task = asyncio.create_task(self._write_locked(together, rows))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+        return task
+
+    async def _write_locked(self, together: Together[K], rows: list[K]) -> set[str]:
+        try:
+            return await self._written(partial(ids_of, together.many, together, rows))
+        except (asyncpg.PostgresError, ValueError) as problem:
+            return refused(rows, problem)
+
+    async def _write_many(self, statement: str, together: Together[K], rows: list[K]) -> set[str]:
+        """The ids of the rows that were written. Raises `asyncpg.LockNotAvailableError`."""
         if not self._prepared:
-            return await self.write(partial(ids_of, together, rows))
+            return await self._attempted(partial(ids_of, statement, together, rows))
         arrays = together.arrays(rows)
         for _ in range(ATTEMPTS):
             backend = None
             try:
                 async with self._pool.connection() as connection:
                     backend = connection.backend
-                    written = {row[0] for row in await connection.all(together.many, arrays)}
+                    written = {row[0] for row in await connection.all(statement, arrays)}
                 self._health.wrote()
                 return written
             except CONFLICTS as problem:
                 log.info("event=write_conflict rows=%d problem=%r", len(rows), problem)
+            except asyncpg.LockNotAvailableError:
+                raise
             except TROUBLE as problem:
                 if backend and is_lost(problem):
                     found = await recovered(self._pool, backend, together.which, arrays)
@@ -277,7 +279,7 @@ class PostgresDatabase:
         self._health.check()
         async with self.read() as transaction:
             if await transaction.one("SHOW transaction_read_only", {}) == ("on",):
-                raise Unavailable("the database takes no writes", READ_ONLY)
+                raise asyncpg.ReadOnlySQLTransactionError("the database takes no writes")
 
     async def tidy(self, now: int) -> None:
         await self.write(partial(commits.forget_connections, now=now))
@@ -286,6 +288,7 @@ class PostgresDatabase:
         await self._listener.stop()
         for coalescer in self._coalescers.values():
             await coalescer.drain()
+        await asyncio.gather(*self._waiting, return_exceptions=True)
         await self._pool.close()
 
 
@@ -299,9 +302,15 @@ def columns_of(names: tuple[str, ...], rows: Sequence[tuple[Value, ...]]) -> Par
     return {name: list(column) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
 
-async def ids_of(together: Together[K], rows: list[K], transaction: Transaction) -> set[str]:
+def refused(rows: Sequence[Keyed], problem: Exception) -> set[str]:
+    """None was written. One of them is at fault: by itself each meets what is its own."""
+    log.warning("event=write_refused rows=%d problem=%r", len(rows), problem)
+    return set()
+
+
+async def ids_of(statement: str, together: Together[K], rows: list[K], transaction: Transaction) -> set[str]:
     """The ids of the rows that this transaction could write."""
-    return {row[0] for row in await transaction.all(together.many, together.arrays(rows))}
+    return {row[0] for row in await transaction.all(statement, together.arrays(rows))}
 
 
 async def recovered(pool: Pool, lost: Backend | None, question: str, params: Params) -> list[Row]:

@@ -62,6 +62,8 @@ REASONS = (
     (LOST, UNREACHABLE),
 )
 """What each trouble is called: by the first line that fits."""
+TURNED_AWAY = (asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.UndefinedObjectError)
+"""What is said instead of a welcome: the database is closed to everybody, or lacks what the URL would set."""
 PASSING = re.compile(
     "starting up|shutting down|accepting connections|login_retry|too many|no more connections"
 )
@@ -78,6 +80,9 @@ class PostgresOptions(Struct, frozen=True):
     connections: int = 10
     statement_timeout: int = 30_000
     lock_timeout: int = 10_000
+    """For what waits for a lock with patience, in all..."""
+    moment: int = 200
+    """...and for all else: far longer than a commit takes, and shorter than what others notice."""
     prepared: bool = True
     """False behind a PgBouncer that pools by transaction: each may meet another of its connections."""
 
@@ -86,8 +91,9 @@ class PostgresOptions(Struct, frozen=True):
         """What holds for all that we have the server do."""
         return {
             "statement_timeout": str(self.statement_timeout),
-            "lock_timeout": str(self.lock_timeout),
-            "idle_in_transaction_session_timeout": "60000",
+            "lock_timeout": str(min(self.moment, self.lock_timeout)),
+            # Of a process that froze with locks: gone before those lose their patience who wait for them.
+            "idle_in_transaction_session_timeout": "8000",
             "jit": "off",
             # Every statement walks an index, whatever its parameters: plan each once a connection,
             # and never by the size that a table had then.
@@ -132,7 +138,8 @@ def not_let_in(problem: BaseException) -> Unavailable:
     """As `unavailable`, of a connection that could not be made."""
     if isinstance(problem, asyncpg.TargetServerAttributeNotMatched):
         return Unavailable("no host is as target_session_attrs wants it", READ_ONLY)
-    if isinstance(problem, asyncpg.ProtocolViolationError) and not PASSING.search(str(problem)):
+    of_pgbouncer = isinstance(problem, asyncpg.ProtocolViolationError) and not PASSING.search(str(problem))
+    if of_pgbouncer or isinstance(problem, TURNED_AWAY):
         return Unavailable(said(problem), REFUSED)
     return unavailable(problem)
 
@@ -172,6 +179,7 @@ class Connection:
     def __init__(self, raw: Any, options: PostgresOptions, backend: Backend | None) -> None:
         self.raw, self.backend = raw, backend
         self._prepared, self._begin = options.prepared, options.begin
+        self.lock_timeout = options.lock_timeout
         self._statements: dict[str, tuple[Any, tuple[str, ...]]] = {}
         self._numbers = itertools.count()
         """Of statements: one that failed halfway may have left its name with the server."""
@@ -200,6 +208,12 @@ class Connection:
         if alone:
             await self.raw.execute("COMMIT")
         return rows
+
+    async def all_by(self, until: float, sql: str, params: Params) -> list[Row]:
+        """As `all`, in the open transaction: locks are waited for until this time of the loop's clock."""
+        left = max(1, int(1000 * (until - asyncio.get_running_loop().time())))
+        await self.raw.execute(f"SET LOCAL lock_timeout = {left}")
+        return await self.all(sql, params)
 
     async def begin(self) -> None:
         """Open a transaction. A PgBouncer without a connection to spare keeps us waiting here."""
@@ -241,6 +255,8 @@ class Pool:
         try:
             if isinstance(problem, SPOILS):
                 connection.raw.terminate()
+                if isinstance(problem, asyncpg.ReadOnlySQLTransactionError):
+                    self._close_idle()  # whose sessions began as this one did
             elif problem and not connection.raw.is_closed() and connection.raw.is_in_transaction():
                 await self._roll_back(connection)
         finally:
@@ -266,7 +282,7 @@ class Pool:
             connection = await connect(self._options)
         except BaseException as problem:
             self._places.release()
-            if isinstance(problem, (*TROUBLE, ValueError)):
+            if isinstance(problem, (*TROUBLE, asyncpg.PostgresError, ValueError)):
                 raise self.noted(not_let_in(problem)) from problem
             raise
         self._causes = self._causes or Causes()
@@ -284,6 +300,10 @@ class Pool:
         if self._causes:
             self._causes.note(problem)
         return problem
+
+    def _close_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().raw.terminate()
 
     def _give_back(self, connection: Connection) -> None:
         self._places.release()
