@@ -32,7 +32,7 @@ demo: $(VENV)/dev.stamp ## see the official client at work against a server of i
 test: $(VENV)/dev.stamp $(VENV_OPENAI_1_20)/openai-1.20.stamp $(NODE_CLIENT)/openai.stamp ## run the whole suite (ARGS="-k name")
 	@OPENAI_1_20_PYTHON='$(abspath $(VENV_OPENAI_1_20))/bin/python' \
 	    OPENAI_NODE='$(abspath $(NODE_CLIENT))' \
-	    '$(VENV)/bin/python' -m pytest -n 3 $(ARGS)
+	    '$(VENV)/bin/python' -m pytest -n 4 --dist worksteal $(ARGS)
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	'$(VENV)/bin/ruff' check
