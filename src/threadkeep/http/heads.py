@@ -33,20 +33,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _beside = 0
     """Bytes of the message so far that count."""
+    _message: object = None
+    """Whose they are."""
     _met: object = ()
     """What `hurry` saw last."""
 
-    def on_message_begin(self) -> None:
-        self._beside = 0
-        super().on_message_begin()
-
     def on_body(self, body: bytes) -> None:
-        self._beside = max(0, self._beside - FOR_EACH_OF_A_BODY * len(body))
+        self._beside -= FOR_EACH_OF_A_BODY * len(body)
         super().on_body(body)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        self._beside += len(data)
+        scope = self.scope
+        if scope is not self._message:
+            self._message, self._beside = scope, 0
+        self._beside = max(0, self._beside) + len(data)
         if self._beside > MOST and not self.transport.is_closing():
             if not self._answers:  # else it would be part of an answer
                 self.transport.write(ANSWER)

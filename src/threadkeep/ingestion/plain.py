@@ -105,8 +105,8 @@ def lost(file: BinaryIO, encoding: str) -> int:
 
 def wide_encoding_of(head: bytes) -> str | None:
     """Which form of UTF-16 or UTF-32 it is without a mark, if it is one."""
-    best = max(WIDE, key=lambda encoding: usual_in(head, encoding))
-    return best if usual_in(head, best) else None
+    usual, best = max((usual_in(head, encoding), encoding) for encoding in WIDE)
+    return best if usual else None
 
 
 def usual_in(head: bytes, encoding: str) -> int:
